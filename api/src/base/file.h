@@ -1,0 +1,22 @@
+/* Files written safely: a temporary file in the same folder, fsync, rename. */
+#ifndef WEFT_BASE_FILE_H
+#define WEFT_BASE_FILE_H
+#include <stdio.h>
+#include <weft/plugin.h>
+typedef struct weft__file {
+    FILE *stream;
+    char *path, *temporary;
+} weft__file;
+/* Writers use ->stream, or close it, set it to NULL and write the file ->temporary by other means.
+ * A symbolic link is followed: the file that it names is replaced. Refuses what exists and is no
+ * regular file. */
+weft_status weft__file_create(const char *path, weft__file **file);
+weft_status weft__file_commit(
+    weft__file **file); /* on failure the old file is untouched; *file is NULL after either */
+void weft__file_discard(weft__file **file); /* accepts NULL */
+/* The whole file, at most `limit` bytes; *bytes zero-terminated beyond its end. Release with
+ * weft__free. */
+weft_status weft__file_read(const char *path, size_t limit, void **bytes, size_t *n);
+/* Opens a regular file for reading; *size is its size. */
+weft_status weft__file_open(const char *path, FILE **stream, uint64_t *size);
+#endif

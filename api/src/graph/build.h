@@ -1,0 +1,58 @@
+/* The builder that a layer's build(), an op's infer(), lower() and gradient() are handed. Errors
+ * are sticky. */
+#ifndef WEFT_GRAPH_BUILD_H
+#define WEFT_GRAPH_BUILD_H
+#include "graph/graph.h"
+
+typedef struct weft__build weft__build;
+/* What needs a model; NULL entries answer with a clear error. The model room fills it. */
+typedef struct weft__build_hooks {
+    weft_val (*layer)(weft__build *, const char *layer_class, const char *name, const char *attrs,
+                      const weft_val *args, uint32_t n, weft_val *outs, uint32_t n_outs);
+    weft_val (*variable)(weft__build *, const char *name, const weft_spec *,
+                         const char *initializer, uint32_t flags);
+    int (*training)(weft__build *);
+    weft_val (*mask)(weft__build *, uint32_t i);
+    weft_status (*set_mask)(weft__build *, uint32_t out, weft_val);
+} weft__build_hooks;
+
+struct weft__build {
+    weft_build base;    /* first: what plugins see */
+    weft__graph *graph; /* where ops go */
+    const weft__attrs *attrs;
+    const char *path, *what; /* of the layer; "layer class Dense", "op conv" for errors */
+    const weft_val *in;
+    uint32_t n_in;
+    weft_val *out; /* owned, set by out() */
+    uint32_t n_out, cap_out;
+    /* infer(): specs of inputs that are no values yet; in(i) gives i + 1; dtype 0 = absent */
+    const weft_spec *infer_in;
+    weft_status status; /* the first failure */
+    const weft__build_hooks *hooks;
+    void *user;  /* of the hooks */
+    char **kept; /* strings that attr_s made */
+    size_t n_kept, cap_kept;
+};
+typedef struct weft__build_setup {
+    weft__graph *graph;
+    const weft__attrs *attrs;
+    const char *path, *what;
+    const weft_val *in;
+    uint32_t n_in;
+    const weft__build_hooks *hooks;
+    void *user;
+    const weft_spec *infer_in; /* instead of in: only specs and attributes can be read */
+} weft__build_setup;
+/* The setup's pointers are borrowed until finish. */
+weft_status weft__build_init(weft__build *build, const weft__build_setup *setup);
+/* Runs fn; checks that n_out results were set (n_out 0: any number). The failure, if any, is
+ * recorded and returned. */
+weft_status weft__build_run(weft__build *build, weft_status (*fn)(weft_build *), uint32_t n_out);
+void weft__build_finish(weft__build *build);
+
+/* An attribute of LAYER_CONFIG type read with attr_s gives its canonical text, "relu" or
+ * "LeakyReLU(negative_slope=0.1)"; layer(class = that text) accepts it. */
+
+/* "x, w, b?", "x...": least and most inputs (UINT32_MAX = no limit). */
+void weft__arity(const char *inputs, uint32_t *least, uint32_t *most);
+#endif

@@ -1,0 +1,194 @@
+/* Ops that cut and join along axes: slice, pad, concat. */
+#include "base/fail.h"
+#include "graph/dim.h"
+#include "graph/ops/ops.h"
+
+/* ---- slice: y[i..] = x[begin + i*step ..], i < size */
+
+/* Does begin + (size-1)*step stay below n for every batch of 1 or more? Both may be c times the
+ * batch. */
+static int inside(int64_t n, int64_t begin, int64_t size, int64_t step)
+{
+    int64_t span;
+    if (size == 0) return begin <= (n < 0 ? -n : n);
+    if (__builtin_mul_overflow(size < 0 ? -size : size - 1, step, &span)) return 0;
+    if (size > 0) return begin <= INT64_MAX - span && begin + span < (n < 0 ? -n : n);
+    if (n >= 0) return 0;
+    /* begin + c'B*step - step < cB: true for B = 1 and then, as c >= c'*step, for every larger B */
+    return -n >= span && begin - step < -n - span;
+}
+
+static weft_status infer_slice(weft_build *b, weft_spec *outs)
+{
+    weft_spec x;
+    int64_t begin[WEFT_MAX_RANK], size[WEFT_MAX_RANK], step[WEFT_MAX_RANK];
+    weft__spec_text s, t;
+    weft_status st;
+    if ((st = weft__op_in(b, 0, &x)) || (st = weft__op_list(b, "begin", x.rank, 0, begin)) ||
+        (st = weft__op_list(b, "size", x.rank, 0, size)) ||
+        (st = weft__op_list(b, "step", x.rank, 1, step)))
+        return st;
+    outs[0] = x;
+    for (int32_t i = 0; i < x.rank; i++) {
+        outs[0].dim[i] = size[i];
+        if (begin[i] < 0 || step[i] < 1)
+            return weft_fail(
+                WEFT_E_ATTR,
+                "axis %d: begin is %lld and step %lld; begin is 0 or more, step 1 or more", (int)i,
+                (long long)begin[i], (long long)step[i]);
+        if (x.dim[i] == WEFT_ANY || size[i] == WEFT_ANY ||
+            inside(x.dim[i], begin[i], size[i], step[i]))
+            continue;
+        return weft_fail(
+            WEFT_E_SHAPE,
+            "axis %d has %s elements; %s from %lld on in steps of %lld are not all inside", (int)i,
+            weft__dim_show(x.dim[i], &s), weft__dim_show(size[i], &t), (long long)begin[i],
+            (long long)step[i]);
+    }
+    return WEFT_OK;
+}
+
+static const weft_attr slice_attrs[] = {
+    { "begin", WEFT_INTS, 0, NULL, "0..", "the first element, one number an axis" },
+    { "size", WEFT_INTS, 0, NULL, NULL, "the dimensions of the result; -c is c times the batch" },
+    { "step", WEFT_INTS, WEFT_NULLABLE, "none", "1..", "one number an axis; none: 1" },
+    { 0 },
+};
+static const char *const slice_cases[] = {
+    "begin=(0,2) size=(-1,3) : f32 Bx7",
+    "begin=(0,1,0) size=(-1,2,5) step=(1,2,1) : f32 Bx5x5",
+    "begin=(0,0) size=(-1,0) : f32 Bx3",
+    "begin=(1,0) size=(2,-1) step=(3,1) : i32 7xB",
+    "begin=(0,0) size=(-1,4) step=(2,1) : f32 2Bx4",
+    NULL,
+};
+
+const weft_op_class weft__op_slice = {
+    .struct_size = sizeof(weft_op_class),
+    .name = "slice",
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = slice_attrs,
+    .infer = infer_slice,
+    .cases = slice_cases,
+    .doc = "Every step-th element of a box.",
+};
+
+/* ---- pad: x with `value` around it */
+
+static weft_status infer_pad(weft_build *b, weft_spec *outs)
+{
+    weft_spec x;
+    int64_t low[WEFT_MAX_RANK], high[WEFT_MAX_RANK];
+    weft__spec_text s;
+    weft_status st;
+    if ((st = weft__op_in(b, 0, &x)) || (st = weft__op_list(b, "low", x.rank, 0, low)) ||
+        (st = weft__op_list(b, "high", x.rank, 0, high)))
+        return st;
+    outs[0] = x;
+    for (int32_t i = 0; i < x.rank; i++) {
+        if (low[i] < 0 || high[i] < 0)
+            return weft_fail(WEFT_E_ATTR,
+                             "axis %d: low and high are 0 or more; slice takes elements away",
+                             (int)i);
+        if ((low[i] || high[i]) && x.dim[i] < 0 && x.dim[i] != WEFT_ANY)
+            return weft_fail(
+                WEFT_E_SHAPE,
+                "axis %d is %s: with padding its size has no exact form; pad another axis, or "
+                "fix the batch size",
+                (int)i, weft__dim_show(x.dim[i], &s));
+        if ((st = weft__dim_add(x.dim[i], low[i], &outs[0].dim[i])) ||
+            (st = weft__dim_add(outs[0].dim[i], high[i], &outs[0].dim[i])))
+            return st;
+    }
+    return WEFT_OK;
+}
+
+static const weft_attr pad_attrs[] = {
+    { "low", WEFT_INTS, 0, NULL, "0..", "elements in front of each axis" },
+    { "high", WEFT_INTS, 0, NULL, "0..", "elements behind each axis" },
+    { "value", WEFT_FLOAT, 0, "0", NULL, "what they are" },
+    { 0 },
+};
+static const char *const pad_cases[] = {
+    "low=(0,1) high=(0,2) : f32 Bx5",
+    "low=(0,1,0,0) high=(0,0,3,0) value=-inf : f32 Bx4x5x3",
+    "low=(2,0) high=(1,0) value=7 : i32 3xB",
+    "low=(0,2) high=(0,0) : f32 Bx0",
+    NULL,
+};
+
+const weft_op_class weft__op_pad = {
+    .struct_size = sizeof(weft_op_class),
+    .name = "pad",
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = pad_attrs,
+    .infer = infer_pad,
+    .cases = pad_cases,
+    .doc = "The input with a value around it.",
+};
+
+/* ---- concat: inputs behind each other along an axis */
+
+static weft_status join(const weft_spec *x, uint32_t i, int32_t axis, weft_spec *all)
+{
+    weft__spec_text s, t;
+    if (x->dtype != all->dtype)
+        return weft_fail(WEFT_E_DTYPE, "input 0 is %s, input %u is %s; convert one of them",
+                         weft_dtype_name(all->dtype), (unsigned)i, weft_dtype_name(x->dtype));
+    if (x->rank != all->rank)
+        return weft_fail(
+            WEFT_E_SHAPE,
+            "input 0 has rank %d, input %u rank %d; Reshape or Flatten makes them equal",
+            (int)all->rank, (unsigned)i, (int)x->rank);
+    for (int32_t k = 0; k < x->rank; k++) {
+        if (k == axis) continue;
+        if (!weft__dim_equal(x->dim[k], all->dim[k]))
+            return weft_fail(
+                WEFT_E_SHAPE,
+                "axis %d differs: %s in input 0, %s in input %u; all axes but axis %d must agree: "
+                "ZeroPadding, Cropping, pooling or Reshape change them, or join along axis %d",
+                (int)k, weft__dim_show(all->dim[k], &s), weft__dim_show(x->dim[k], &t), (unsigned)i,
+                (int)axis, (int)k);
+        if (all->dim[k] == WEFT_ANY) all->dim[k] = x->dim[k];
+    }
+    return weft__dim_add(all->dim[axis], x->dim[axis], &all->dim[axis]);
+}
+
+static weft_status infer_concat(weft_build *b, weft_spec *outs)
+{
+    weft_spec x;
+    int32_t axis;
+    weft_status st;
+    if ((st = weft__op_in(b, 0, &outs[0]))) return st;
+    if ((st = weft__axis(b->api->attr_i(b, "axis"), outs[0].rank, &axis))) return st;
+    for (uint32_t i = 1; i < b->api->n_in(b); i++)
+        if ((st = weft__op_in(b, i, &x)) || (st = join(&x, i, axis, &outs[0]))) return st;
+    return WEFT_OK;
+}
+
+static const weft_attr concat_attrs[] = {
+    { "axis", WEFT_INT, 0, NULL, NULL, "the axis that becomes longer" },
+    { 0 },
+};
+static const char *const concat_cases[] = {
+    "axis=1 : f32 Bx3x5, f32 Bx2x5",
+    "axis=-1 : f32 Bx7, f32 Bx1, f32 Bx10",
+    "axis=0 : f32 Bx4, f32 2Bx4",
+    "axis=2 : i32 Bx2x3, i32 Bx2x0, i32 Bx2x5",
+    "axis=3 : f32 Bx5x4x3, f32 Bx5x4x8",
+    "axis=1 : f32 Bx3",
+    NULL,
+};
+
+const weft_op_class weft__op_concat = {
+    .struct_size = sizeof(weft_op_class),
+    .name = "concat",
+    .inputs = "x...",
+    .outputs = "y",
+    .attrs = concat_attrs,
+    .infer = infer_concat,
+    .cases = concat_cases,
+    .doc = "The inputs behind each other along an axis.",
+};

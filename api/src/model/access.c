@@ -1,0 +1,187 @@
+/* Readers of a model: names, inputs, outputs, tensors, variables and their locks. */
+#include <string.h>
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "graph/dim.h"
+#include "model/parts.h"
+
+const char *weft_model_name(const weft_model *model)
+{
+    return model ? model->name : "";
+}
+uint32_t weft_model_n_inputs(const weft_model *model)
+{
+    return model ? (uint32_t)model->n_inputs : 0;
+}
+uint32_t weft_model_n_outputs(const weft_model *model)
+{
+    return model ? (uint32_t)model->n_outputs : 0;
+}
+
+static weft_status no_such(const weft_model *model, const char *what, uint32_t i, size_t n)
+{
+    if (!model) return weft_fail(WEFT_E_ARG, "no model; make one with weft_model_create()");
+    return weft_fail(WEFT_E_ARG,
+                     "model \"%s\" has %zu %ss; there is no number %u (they count from 0)",
+                     model->name, n, what, (unsigned)i);
+}
+
+weft_status weft_model_input(const weft_model *model, uint32_t i, const char **name,
+                             weft_spec *spec)
+{
+    if (!model || i >= model->n_inputs)
+        return no_such(model, "input", i, model ? model->n_inputs : 0);
+    const weft__tensor *t = weft__tensor_at(model, model->input[i]);
+    if (name) *name = t->name;
+    if (spec) *spec = t->spec;
+    return WEFT_OK;
+}
+
+weft_status weft_model_output(const weft_model *model, uint32_t i, const char **name,
+                              weft_spec *spec)
+{
+    if (!model || i >= model->n_outputs)
+        return no_such(model, "output", i, model ? model->n_outputs : 0);
+    if (name) *name = model->output[i].name;
+    if (spec) *spec = weft__tensor_at(model, model->output[i].tensor)->spec;
+    return WEFT_OK;
+}
+
+weft_status weft_tensor_spec(const weft_model *model, weft_tensor tensor, weft_spec *spec)
+{
+    if (!model) return no_such(model, "tensor", 0, 0);
+    if (tensor.model != model->number &&
+        (tensor.model != model->base || tensor.id > model->base_tensors))
+        return weft_fail(WEFT_E_ARG, "the tensor is not of model \"%s\", or making it failed",
+                         model->name);
+    const weft__tensor *t = weft__tensor_at(model, tensor.id);
+    if (!t) return no_such(model, "tensor", tensor.id, model->n_tensors);
+    *spec = t->spec;
+    return WEFT_OK;
+}
+
+uint32_t weft_model_n_variables(const weft_model *model)
+{
+    return model ? (uint32_t)model->n_variables : 0;
+}
+
+weft__variable *weft__model_variable_at(const weft_model *model, uint32_t i)
+{
+    return i < model->n_variables ? model->variable[i] : NULL;
+}
+
+weft_status weft_model_variable(const weft_model *model, uint32_t i, const char **name,
+                                weft_spec *spec, uint32_t *flags)
+{
+    const weft__variable *v = model ? weft__model_variable_at(model, i) : NULL;
+    if (!v) return no_such(model, "variable", i, model ? model->n_variables : 0);
+    if (name) *name = model->variable_name[i];
+    if (spec) *spec = v->spec;
+    if (flags) *flags = v->flags;
+    return WEFT_OK;
+}
+
+/* Has the caller's array the variable's shape and dtype, and memory? */
+static weft_status fits(const weft__variable *v, const char *name, const weft_array *array)
+{
+    weft__text mine = { 0 }, theirs = { 0 };
+    weft_status st = WEFT_OK;
+    if (!array || !array->data)
+        return weft_fail(WEFT_E_ARG, "variable \"%s\": the array has no memory", name);
+    if (array->spec.rank < 0 || array->spec.rank > WEFT_MAX_RANK ||
+        !weft__spec_equal(&v->spec, &array->spec)) {
+        weft__text_shape(&mine, &v->spec);
+        if (array->spec.rank >= 0 && array->spec.rank <= WEFT_MAX_RANK)
+            weft__text_shape(&theirs, &array->spec);
+        st = weft_fail(WEFT_E_SHAPE,
+                       "variable \"%s\" is %s %s, the array is %s %s; they must be equal", name,
+                       weft_dtype_name(v->spec.dtype), mine.s ? mine.s : "?",
+                       weft_dtype_name(array->spec.dtype), theirs.s ? theirs.s : "?");
+    }
+    weft__text_finish(&mine);
+    weft__text_finish(&theirs);
+    return st;
+}
+
+weft_status weft_model_get_variable(const weft_model *model, uint32_t i, weft_array *array)
+{
+    weft__variable *v = model ? weft__model_variable_at(model, i) : NULL;
+    if (!v) return no_such(model, "variable", i, model ? model->n_variables : 0);
+    weft_status st = fits(v, model->variable_name[i], array);
+    return st ? st : weft__variable_read(v, array->data);
+}
+
+weft_status weft_model_set_variable(weft_model *model, uint32_t i, const weft_array *array)
+{
+    weft__variable *v = model ? weft__model_variable_at(model, i) : NULL;
+    if (!v) return no_such(model, "variable", i, model ? model->n_variables : 0);
+    weft_status st = fits(v, model->variable_name[i], array);
+    return st ? st : weft__variable_write(v, array->data);
+}
+
+static const weft__layer *find_layer(const weft_model *model, const char *path)
+{
+    for (size_t i = 0; i < model->n_layers; i++) {
+        const weft__layer *layer = &model->layer[i];
+        size_t n = strlen(layer->name);
+        if (strcmp(layer->name, path) == 0) return layer;
+        /* a name may hold "/" itself, so every layer that begins the path is tried */
+        if (layer->body->sub && strncmp(layer->name, path, n) == 0 && path[n] == '/') {
+            const weft__layer *inner = find_layer(layer->body->sub, path + n + 1);
+            if (inner) return inner;
+        }
+    }
+    return NULL;
+}
+
+weft_status weft_model_set_trainable(weft_model *model, const char *layer, int trainable)
+{
+    if (!model || !model->finished)
+        return weft_fail(
+            WEFT_E_ARG,
+            "weft_model_set_trainable: the model is not finished; end it with weft_model_finish()");
+    if (layer) {
+        const weft__layer *found = find_layer(model, layer);
+        if (found) return weft__body_freeze(found->body, !trainable);
+        return weft_fail(WEFT_E_NOTFOUND,
+                         "model \"%s\" has no layer \"%s\"; its summary lists them", model->name,
+                         layer);
+    }
+    weft_status st = WEFT_OK;
+    for (size_t i = 0; i < model->n_layers && st == WEFT_OK; i++)
+        st = weft__body_freeze(model->layer[i].body, !trainable);
+    return st;
+}
+
+weft_status weft_model_set_seed(weft_model *model, uint64_t seed)
+{
+    if (!model) return weft_fail(WEFT_E_ARG, "no model; make one with weft_model_create()");
+    if (model->n_calls)
+        return weft_fail(
+            WEFT_E_ARG,
+            "model \"%s\" has layers already: set the seed before the first one is called",
+            model->name);
+    model->store->seed = seed;
+    return WEFT_OK;
+}
+
+void weft__model_read_lock(const weft_model *model)
+{
+    /* by address, so that two models with stores in common never wait for each other in a ring */
+    for (size_t i = 0; i < model->n_stores; i++)
+        pthread_rwlock_rdlock(&model->stores[i]->lock);
+}
+
+void weft__model_read_unlock(const weft_model *model)
+{
+    for (size_t i = model->n_stores; i > 0; i--)
+        pthread_rwlock_unlock(&model->stores[i - 1]->lock);
+}
+
+uint64_t weft__model_generation(const weft_model *model)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < model->n_stores; i++)
+        sum += atomic_load(&model->stores[i]->generation);
+    return sum;
+}

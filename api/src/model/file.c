@@ -1,0 +1,172 @@
+/* Models in files: finds the format by the file's first bytes, or for a new file by its extension.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "model/parts.h"
+#include "registry/registry.h"
+
+enum { HEAD = 4096 };
+
+/* "keras (.keras .h5), onnx (.onnx)" */
+static void list_formats(const weft_context *ctx, int writers, weft__text *text)
+{
+    const char *comma = "";
+    for (uint32_t i = 0; i < weft__n_formats(ctx); i++) {
+        const weft_format *f = weft__format(ctx, i);
+        if (writers && !WEFT_HAS(f, write)) continue;
+        weft__text_add(text, "%s%s (%s)", comma, f->name, f->extensions ? f->extensions : "");
+        comma = ", ";
+    }
+    if (!*comma)
+        weft__text_add(text, "none: no plugin with formats was found, `weft plugins` says why");
+}
+
+/* Is the path's end one of the words of `extensions`? The longest that fits counts. */
+static size_t extension_fits(const weft_format *format, const char *path)
+{
+    size_t best = 0, len = strlen(path);
+    const char *word = format->extensions ? format->extensions : "";
+    while (*word) {
+        size_t n = strcspn(word, " ");
+        if (n > best && n < len && strncasecmp(path + len - n, word, n) == 0) best = n;
+        word += n + strspn(word + n, " ");
+    }
+    return best;
+}
+
+static weft_status read_head(const char *path, char *head, size_t *n)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        int missing = errno == ENOENT || errno == ENOTDIR;
+        return weft_fail(missing ? WEFT_E_NOTFOUND : WEFT_E_IO,
+                         missing ? "%s: there is no such file" : "%s: it cannot be read: %s", path,
+                         strerror(errno));
+    }
+    if (S_ISDIR(info.st_mode))
+        return weft_fail(
+            WEFT_E_IO,
+            "%s is a directory; give the model's file, or zip an unpacked .keras folder again",
+            path);
+    if (!S_ISREG(info.st_mode)) return weft_fail(WEFT_E_IO, "%s is not a regular file", path);
+    FILE *file = fopen(path, "rb");
+    if (!file) return weft_fail(WEFT_E_IO, "%s cannot be opened: %s", path, strerror(errno));
+    *n = fread(head, 1, HEAD, file);
+    int bad = ferror(file);
+    fclose(file);
+    if (bad) return weft_fail(WEFT_E_IO, "%s cannot be read", path);
+    return *n ? WEFT_OK : weft_fail(WEFT_E_IO, "%s is empty", path);
+}
+
+static weft_status find_reader(const weft_context *ctx, const char *path,
+                               const weft_format **format)
+{
+    char head[HEAD];
+    size_t n = 0, extension = 0;
+    int sure = 0;
+    weft_status st = read_head(path, head, &n);
+    if (st) return st;
+    for (uint32_t i = 0; i < weft__n_formats(ctx); i++) {
+        const weft_format *f = weft__format(ctx, i);
+        size_t fits = extension_fits(f, path);
+        int s = WEFT_HAS(f, probe) && WEFT_HAS(f, read) ? f->probe(head, n, path) : 0;
+        if (s <= 0 || s < sure || (s == sure && fits <= extension)) continue;
+        *format = f;
+        sure = s;
+        extension = fits;
+    }
+    if (*format) return WEFT_OK;
+    weft__text known = { 0 };
+    list_formats(ctx, 0, &known);
+    st = weft_fail(WEFT_E_UNSUPPORTED, "%s: no format knows this file; there are %s", path,
+                   known.s ? known.s : "");
+    weft__text_finish(&known);
+    return st;
+}
+
+/* "model" of "/tmp/model.keras": the name until the file gives another. */
+static char *stem(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = strcspn(name, ".");
+    char *s = n && n < 256 ? weft__strndup(name, n) : weft__strdup("model");
+    for (char *p = s; p && *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '_';
+    return s;
+}
+
+static weft_status read_model(const weft_format *format, const char *path, weft_model *model)
+{
+    model->loading = 1;
+    weft_status st = format->read(&model->api, model, path, NULL);
+    if (st == WEFT_OK) st = weft__model_conclude(model);
+    if (st == WEFT_OK) st = weft__model_ready(model);
+    model->loading = 0;
+    return st;
+}
+
+weft_status weft_model_load(weft_context *ctx, const char *path, weft_model **model)
+{
+    const weft_format *format = NULL;
+    weft_model *m = NULL;
+    if (!ctx || !path || !model)
+        return weft_fail(WEFT_E_ARG,
+                         "weft_model_load needs a context, a path, and somewhere to put the model");
+    *model = NULL;
+    weft_status st = find_reader(ctx, path, &format);
+    if (st) return st;
+    char *name = stem(path);
+    st = name ? weft_model_create(ctx, name, &m) : WEFT_E_NOMEM;
+    weft__free(name);
+    if (st) return st;
+    size_t where = weft__where_push("%s", path);
+    st = read_model(format, path, m);
+    weft__where_pop(where);
+    if (st) {
+        weft_model_destroy(&m);
+        return st;
+    }
+    *model = m;
+    return WEFT_OK;
+}
+
+weft_status weft_model_save(const weft_model *model, const char *path)
+{
+    const weft_format *format = NULL;
+    size_t best = 0;
+    if (!model || !path) return weft_fail(WEFT_E_ARG, "weft_model_save needs a model and a path");
+    if (!model->finished)
+        return weft_fail(WEFT_E_ARG,
+                         "model \"%s\" is not finished; end it with weft_model_finish()",
+                         model->name);
+    for (uint32_t i = 0; i < weft__n_formats(model->ctx); i++) {
+        size_t fits = extension_fits(weft__format(model->ctx, i), path);
+        if (fits > best) {
+            best = fits;
+            format = weft__format(model->ctx, i);
+        }
+    }
+    if (!format || !WEFT_HAS(format, write)) {
+        weft__text known = { 0 };
+        list_formats(model->ctx, 1, &known);
+        weft_status st =
+            format
+                ? weft_fail(WEFT_E_UNSUPPORTED,
+                            "%s: format %s can be read, not written; formats that are written: %s",
+                            path, format->name, known.s ? known.s : "")
+                : weft_fail(WEFT_E_UNSUPPORTED,
+                            "%s: no format has this extension; formats that are written: %s", path,
+                            known.s ? known.s : "");
+        weft__text_finish(&known);
+        return st;
+    }
+    size_t where = weft__where_push("%s", path);
+    weft_status st = format->write(&model->api, model, path, NULL);
+    weft__where_pop(where);
+    return st;
+}

@@ -1,0 +1,155 @@
+/* Lowering: walks the calls that outputs need in the order of their creation, which is topological,
+ * and runs each layer's build() in one graph. Models inside are inlined; a shared layer finds its
+ * variables again. */
+#include <string.h>
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "graph/dim.h"
+#include "model/run.h"
+
+/* Runs the layer in its place; the call must give as many results as when the model was built. */
+static weft_status run_layer(weft__lowering *lowering, const weft__layer *layer,
+                             const weft__run_request *run, weft__results *results)
+{
+    const weft__call *call = run->call;
+    size_t where =
+        weft__where_push("layer \"%s\" (%s)", layer->name, weft__layer_class_name(layer));
+    weft_status st = weft__run_body(lowering, run, results);
+    if (st == WEFT_OK && results->n != call->n_out)
+        st = weft_fail(WEFT_E_INTERNAL,
+                       "build() gave %u results where it gave %u before; this is a fault of the "
+                       "plugin",
+                       (unsigned)results->n, (unsigned)call->n_out);
+    weft__where_pop(where);
+    return st;
+}
+
+/* vals[id]: the graph's value of each tensor of the model. */
+static weft_status run_call(weft__lowering *lowering, const weft__inline_request *request,
+                            const weft__call_ref *ref, weft_val *vals)
+{
+    const weft__layer *layer = weft__layer_at(request->model, ref->layer);
+    const weft__call *call = &layer->call[ref->call];
+    weft__results results = { 0 };
+    weft__text path = { 0 };
+    weft_val *in = weft__alloc_n(call->n_in, sizeof *in);
+    weft__text_add(&path, "%s%s", request->prefix, layer->name);
+    weft_status st = in && !path.failed ? WEFT_OK : WEFT_E_NOMEM;
+    if (st == WEFT_OK) {
+        for (uint32_t i = 0; i < call->n_in; i++)
+            in[i] = call->in[i] == WEFT_NONE ? WEFT_NONE : vals[call->in[i]];
+        weft__run_request run = { .body = layer->body,
+                                  .call = call,
+                                  .path = path.s,
+                                  .in = in,
+                                  .n_in = call->n_in,
+                                  .inference = call->inference,
+                                  .depth = request->depth + 1 };
+        st = run_layer(lowering, layer, &run, &results);
+    }
+    for (uint32_t i = 0; st == WEFT_OK && i < results.n; i++)
+        vals[call->first + i] = results.val[i];
+    weft__free(results.val);
+    weft__free(in);
+    weft__text_finish(&path);
+    return st;
+}
+
+static weft_status run_constants(weft__lowering *lowering, const weft_model *model, weft_val *vals)
+{
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const weft__tensor *t = &model->tensor[i];
+        if (t->kind != WEFT__T_CONST) continue;
+        vals[i + 1] = weft__graph_constant(lowering->graph, &t->spec, t->data, 0);
+        if (!vals[i + 1]) return WEFT_E_NOMEM;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft__run_model(weft__lowering *lowering, const weft__inline_request *request,
+                            weft__results *results)
+{
+    const weft_model *model = request->model;
+    weft_val *vals = weft__alloc_n(model->n_tensors + 1, sizeof *vals);
+    if (!vals) return WEFT_E_NOMEM;
+    for (size_t i = 0; i < model->n_inputs; i++)
+        vals[model->input[i]] = request->in[i];
+    weft_status st = run_constants(lowering, model, vals);
+    for (size_t i = 0; i < model->n_calls && st == WEFT_OK; i++)
+        if (model->used[i]) st = run_call(lowering, request, &model->call[i], vals);
+    if (st == WEFT_OK) {
+        results->n = (uint32_t)model->n_outputs;
+        results->val = weft__alloc_n(model->n_outputs, sizeof *results->val);
+        if (!results->val) st = WEFT_E_NOMEM;
+    }
+    for (size_t i = 0; i < model->n_outputs && st == WEFT_OK; i++)
+        results->val[i] = vals[model->output[i].tensor];
+    weft__free(vals);
+    return st;
+}
+
+/* A spec that the caller gives in place of the model's own: WEFT_ANY may have become a number. */
+static weft_status check_input(const weft__tensor *t, const weft_spec *given)
+{
+    int same = t->spec.dtype == given->dtype && t->spec.rank == given->rank;
+    for (int i = 0; same && i < given->rank; i++)
+        same = t->spec.dim[i] == given->dim[i] ||
+               (t->spec.dim[i] == WEFT_ANY && given->dim[i] >= 0) ||
+               (t->spec.dim[i] == WEFT_BATCH && given->dim[i] >= 0);
+    if (same) return WEFT_OK;
+    weft__text want = { 0 }, have = { 0 };
+    weft__text_shape(&want, &t->spec);
+    if (given->rank >= 0 && given->rank <= WEFT_MAX_RANK) weft__text_shape(&have, given);
+    weft_status st = weft_fail(WEFT_E_SHAPE, "input \"%s\" takes %s %s, it was given %s %s",
+                               t->name, weft_dtype_name(t->spec.dtype), want.s ? want.s : "?",
+                               weft_dtype_name(given->dtype), have.s ? have.s : "?");
+    weft__text_finish(&want);
+    weft__text_finish(&have);
+    return st;
+}
+
+static weft_status declare_inputs(const weft_model *model, const weft__lower_request *request,
+                                  weft__graph *graph, weft_val *in)
+{
+    for (size_t i = 0; i < model->n_inputs; i++) {
+        const weft__tensor *t = weft__tensor_at(model, model->input[i]);
+        const weft_spec *spec = request && request->inputs ? &request->inputs[i] : &t->spec;
+        weft_status st = check_input(t, spec);
+        if (st) return st;
+        in[i] = weft__graph_input(graph, t->name, spec);
+        if (!in[i]) return WEFT_E_NOMEM;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft__model_lower(const weft_model *model, const weft__lower_request *request,
+                              weft__graph **graph)
+{
+    weft__lowering lowering = { .ctx = model->ctx, .training = request && request->training };
+    weft__results results = { 0 };
+    weft_val *in = NULL;
+    *graph = NULL;
+    if (!model->finished)
+        return weft_fail(WEFT_E_ARG,
+                         "model \"%s\" is not finished; end it with weft_model_finish()",
+                         model->name);
+    weft_status st = weft__graph_create(model->ctx, &lowering.graph);
+    if (st) return st;
+    in = weft__alloc_n(model->n_inputs, sizeof *in);
+    st = in ? declare_inputs(model, request, lowering.graph, in) : WEFT_E_NOMEM;
+    if (st == WEFT_OK) {
+        weft__inline_request inlined = { model, "", in, 0 };
+        st = weft__run_model(&lowering, &inlined, &results);
+    }
+    for (uint32_t i = 0; i < results.n && st == WEFT_OK; i++)
+        st = weft__graph_output(lowering.graph, model->output[i].name, results.val[i]);
+    if (st == WEFT_OK) {
+        *graph = lowering.graph;
+        lowering.graph = NULL;
+    }
+    weft__graph_destroy(&lowering.graph);
+    weft__lowering_finish(&lowering);
+    weft__free(results.val);
+    weft__free(in);
+    return st;
+}

@@ -1,0 +1,48 @@
+/* The model from inside: layers, calls, variables; and what the plan room needs of it. */
+#ifndef WEFT_MODEL_INTERNAL_H
+#define WEFT_MODEL_INTERNAL_H
+#include <weft/model.h>
+#include "graph/build.h"
+#include "graph/graph.h"
+
+/* A named array that the model owns. Values are f32 (or the spec's dtype), dense. */
+typedef struct weft__variable {
+    char *path; /* "dense_1/kernel" */
+    char *name; /* within its layer: "kernel", "cell/bias" */
+    weft_spec spec;
+    uint32_t flags; /* WEFT_TRAINABLE (not while its layer is frozen), WEFT_STATE */
+    char *initializer;
+    void *data;          /* never NULL in a finished model that weft_model_finish or _load gave */
+    uint64_t generation; /* grows when data is written; read it under the lock */
+    uint32_t declared;   /* flags as build() gave them */
+    struct weft__store *store; /* lock of the data; borrowed from the layer */
+} weft__variable;
+
+weft_context *weft__model_context(const weft_model *model);
+weft_model *weft__model_ref(weft_model *model); /* weft_model_destroy drops it */
+/* Shared by readers of variables' data (sessions uploading), exclusive for writers. */
+void weft__model_read_lock(const weft_model *model);
+void weft__model_read_unlock(const weft_model *model);
+/* Grows whenever any variable of the model (or of one inside it) is written: a quick "nothing
+ * changed". */
+uint64_t weft__model_generation(const weft_model *model);
+/* Variable i of a finished model (the order of weft_model_variable), borrowed; NULL if there is
+ * none. */
+weft__variable *weft__model_variable_at(const weft_model *model, uint32_t i);
+/* Copies the whole value in or out, taking the lock itself: never between read_lock and
+ * read_unlock. */
+weft_status weft__variable_write(weft__variable *variable, const void *data);
+weft_status weft__variable_read(weft__variable *variable, void *data);
+/* The seed of the model's random streams. */
+uint64_t weft__model_seed(const weft_model *model);
+
+typedef struct weft__lower_request {
+    int training;
+    const weft_spec
+        *inputs; /* n_inputs specs: WEFT_ANY replaced by numbers; NULL = as the model has them */
+} weft__lower_request;
+/* The model's graph: inputs and outputs in the model's order, variables by weft__variable, node
+ * paths by layer. */
+weft_status weft__model_lower(const weft_model *model, const weft__lower_request *request,
+                              weft__graph **graph);
+#endif

@@ -1,0 +1,168 @@
+/* Variables: created empty with checked sizes, filled by their initializer when first needed (a
+ * file's weights usually come before), and read and written under the lock of their store. */
+#include <string.h>
+#include <weft/status.h>
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "model/initializer.h"
+#include "model/parts.h"
+
+static const uint64_t max_bytes = (uint64_t)64 << 30;
+
+weft_status weft__store_create(weft__store **store)
+{
+    weft__store *s = weft__alloc(sizeof *s);
+    if (!s) return WEFT_E_NOMEM;
+    if (pthread_rwlock_init(&s->lock, NULL)) {
+        weft__free(s);
+        return weft_fail(WEFT_E_NOMEM,
+                         "no lock could be made for the variables; the system is out of resources");
+    }
+    atomic_init(&s->refs, 1);
+    atomic_init(&s->generation, 0);
+    *store = s;
+    return WEFT_OK;
+}
+
+weft__store *weft__store_ref(weft__store *store)
+{
+    atomic_fetch_add(&store->refs, 1);
+    return store;
+}
+
+void weft__store_destroy(weft__store **store)
+{
+    if (!*store) return;
+    if (atomic_fetch_sub(&(*store)->refs, 1) == 1) {
+        pthread_rwlock_destroy(&(*store)->lock);
+        weft__free(*store);
+    }
+    *store = NULL;
+}
+
+uint64_t weft__spec_bytes(const weft_spec *spec)
+{
+    uint64_t n = weft_dtype_size(spec->dtype);
+    for (int i = 0; i < spec->rank; i++)
+        if (spec->dim[i] == 0) return 0;
+    for (int i = 0; i < spec->rank; i++)
+        if (spec->dim[i] < 0 || __builtin_mul_overflow(n, (uint64_t)spec->dim[i], &n))
+            return UINT64_MAX;
+    return n;
+}
+
+static weft_status check(const weft__variable_request *request)
+{
+    const weft_spec *spec = request->spec;
+    int known = 1;
+    for (int i = 0; i < spec->rank; i++)
+        known &= spec->dim[i] >= 0;
+    if (known && weft__spec_bytes(spec) <= max_bytes) return WEFT_OK;
+    weft__text shape = { 0 };
+    weft__text_shape(&shape, spec);
+    weft_status st =
+        known ? weft_fail(WEFT_E_SHAPE,
+                          "variable \"%s\" of shape %s %s would need more than %llu GiB; check the "
+                          "sizes in the "
+                          "layer's attributes",
+                          request->name, shape.s ? shape.s : "?", weft_dtype_name(spec->dtype),
+                          (unsigned long long)(max_bytes >> 30))
+              : weft_fail(WEFT_E_SHAPE,
+                          "variable \"%s\" of shape %s: every dimension must be a number; give the "
+                          "input that it "
+                          "depends on a fixed size",
+                          request->name, shape.s ? shape.s : "?");
+    weft__text_finish(&shape);
+    return st;
+}
+
+weft_status weft__variable_create(weft__store *store, const weft__variable_request *request,
+                                  weft__variable **variable)
+{
+    const char *initializer = request->initializer ? request->initializer : "zeros";
+    weft__variable *v = NULL;
+    weft_status st = weft__spec_check(request->spec, "variable");
+    if (st == WEFT_OK) st = check(request);
+    if (st == WEFT_OK) st = weft__initializer_check(initializer, request->spec);
+    if (st) return st;
+    v = weft__alloc(sizeof *v);
+    if (!v) return WEFT_E_NOMEM;
+    v->path = weft__strdup(request->path);
+    v->name = weft__strdup(request->name);
+    v->initializer = weft__strdup(initializer);
+    v->spec = *request->spec;
+    v->flags = v->declared = request->flags;
+    v->store = store;
+    if (!v->path || !v->name || !v->initializer) {
+        weft__variable_destroy(&v);
+        return WEFT_E_NOMEM;
+    }
+    *variable = v;
+    return WEFT_OK;
+}
+
+void weft__variable_destroy(weft__variable **variable)
+{
+    weft__variable *v = *variable;
+    if (!v) return;
+    weft__free(v->path);
+    weft__free(v->name);
+    weft__free(v->initializer);
+    weft__free(v->data);
+    weft__free(v);
+    *variable = NULL;
+}
+
+/* Under the write lock. */
+static weft_status fill(weft__variable *v)
+{
+    weft__initializer_request request = { v->initializer, v->path, &v->spec, v->store->seed };
+    void *data = weft__alloc((size_t)weft__spec_bytes(&v->spec));
+    if (!data) return WEFT_E_NOMEM;
+    weft_status st = weft__initializer_run(&request, data);
+    if (st) {
+        weft__free(data);
+        return st;
+    }
+    v->data = data;
+    v->generation++;
+    atomic_fetch_add(&v->store->generation, 1);
+    return WEFT_OK;
+}
+
+weft_status weft__variable_ready(weft__variable *variable)
+{
+    weft_status st = WEFT_OK;
+    pthread_rwlock_wrlock(&variable->store->lock);
+    if (!variable->data) st = fill(variable);
+    pthread_rwlock_unlock(&variable->store->lock);
+    return st;
+}
+
+weft_status weft__variable_write(weft__variable *variable, const void *data)
+{
+    size_t bytes = (size_t)weft__spec_bytes(&variable->spec);
+    weft_status st = WEFT_OK;
+    pthread_rwlock_wrlock(&variable->store->lock);
+    if (!variable->data) variable->data = weft__alloc(bytes);
+    if (variable->data) {
+        if (bytes) memcpy(variable->data, data, bytes);
+        variable->generation++;
+        atomic_fetch_add(&variable->store->generation, 1);
+    } else {
+        st = WEFT_E_NOMEM;
+    }
+    pthread_rwlock_unlock(&variable->store->lock);
+    return st;
+}
+
+weft_status weft__variable_read(weft__variable *variable, void *data)
+{
+    pthread_rwlock_rdlock(&variable->store->lock);
+    int empty = !variable->data;
+    if (!empty) memcpy(data, variable->data, (size_t)weft__spec_bytes(&variable->spec));
+    pthread_rwlock_unlock(&variable->store->lock);
+    if (!empty) return WEFT_OK;
+    weft_status st = weft__variable_ready(variable);
+    return st ? st : weft__variable_read(variable, data);
+}

@@ -1,0 +1,101 @@
+/* One op alone: as a graph, in f64 on cpu, in f32 on a device. */
+#include "plan/check_op.h"
+#include <string.h>
+#include "base/alloc.h"
+#include "base/fail.h"
+
+void weft__known_finish(weft__known *known)
+{
+    weft_array_destroy(&known->value);
+    weft_array_destroy(&known->err);
+}
+
+weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft__graph **result)
+{
+    weft__graph *graph = NULL;
+    weft_val *in = weft__alloc_n(trial->n_in, sizeof *in), *out = weft__alloc_n(trial->n_out, sizeof *out);
+    weft_status st = WEFT_E_NOMEM;
+    if (!in || !out || weft__graph_create(ctx, &graph)) goto out;
+    st = WEFT_E_ARG; /* the functions below have recorded why; their status is not known here */
+    for (uint32_t i = 0; i < trial->n_in; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "x%u", i);
+        in[i] = trial->in[i].value ? weft__graph_input(graph, name, &trial->in[i].spec) : WEFT_NONE;
+        if (!in[i]) goto out;
+    }
+    if (!weft__graph_op(graph, &(weft__op_request){ trial->op, trial->attrs, trial->path, in, trial->n_in, out,
+                                                    trial->n_out }))
+        goto out;
+    for (uint32_t i = 0; i < trial->n_out; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "y%u", i);
+        if (weft__graph_output(graph, name, out[i])) goto out;
+    }
+    *result = graph;
+    graph = NULL;
+    st = WEFT_OK;
+out:
+    weft__graph_destroy(&graph);
+    weft__free(in);
+    weft__free(out);
+    return st;
+}
+
+/* The present inputs, in order; results: n_out NULLs. */
+static weft_status run(weft__plan *plan, const weft__trial *trial, const weft_array *const *in, weft_array **results)
+{
+    weft_status st;
+    uint32_t n = 0;
+    const weft_array **present = weft__alloc_n(trial->n_in, sizeof *present);
+    if (!present) return WEFT_E_NOMEM;
+    for (uint32_t i = 0; i < trial->n_in; i++)
+        if (trial->in[i].value) present[n++] = in ? in[i] : trial->in[i].value;
+    st = weft__plan_run(plan, &(weft__plan_call){ NULL, present, results, trial->batch });
+    weft__free(present);
+    return st;
+}
+
+weft_status weft__trial_reference(weft__devices *cpu, const weft__trial *trial, const weft_array *const *in,
+                                  weft_array **results)
+{
+    weft__plan_options options = { .f64 = 1, .views = 1 };
+    weft__graph *graph = NULL;
+    weft__plan *plan = NULL;
+    weft_status st;
+    if ((st = weft__trial_graph(cpu->ctx, trial, &graph))) goto out;
+    if ((st = weft__plan_create(graph, cpu, &options, &plan))) goto out;
+    st = run(plan, trial, in, results);
+out:
+    weft__plan_destroy(&plan);
+    weft__graph_destroy(&graph);
+    return st;
+}
+
+static void name_variant(const weft__plan *plan, const weft__trial *trial, char *variant)
+{
+    snprintf(variant, 64, "%s", "none");
+    for (size_t i = plan->n_steps; i-- > 0;) {
+        const weft__step *step = plan->step[i];
+        if (step->kind == WEFT__STEP_COPY && variant[0] == 'n') snprintf(variant, 64, "%.63s", step->support.variant);
+        if (step->kind != WEFT__STEP_OP) continue;
+        int same = !strcmp(step->base.op->name, trial->op) || !strcmp(step->base.op->name, "map");
+        snprintf(variant, 64, "%.63s", same && plan->graph->n_nodes == 1 ? step->support.variant : "lowered");
+        return;
+    }
+}
+
+weft_status weft__trial_device(weft__devices *device, const weft__trial *trial, weft_array **results, char *variant)
+{
+    weft__plan_options options = { .strict = 1, .views = 1, .poison = 1 };
+    weft__graph *graph = NULL;
+    weft__plan *plan = NULL;
+    weft_status st;
+    if ((st = weft__trial_graph(device->ctx, trial, &graph))) goto out;
+    if ((st = weft__plan_create(graph, device, &options, &plan))) goto out;
+    name_variant(plan, trial, variant);
+    st = run(plan, trial, NULL, results);
+out:
+    weft__plan_destroy(&plan);
+    weft__graph_destroy(&graph);
+    return st;
+}

@@ -1,0 +1,200 @@
+/* Devices of a session: the text that names them, their handles, their buffers. Everything that a session
+ * holds on a device is counted here. */
+#include "plan/device.h"
+#include <inttypes.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/array.h"
+#include "base/fail.h"
+#include "registry/registry.h"
+
+/* "best": the first usable GPU, else cpu. */
+static const char *best_device(weft_context *ctx)
+{
+    uint32_t n = weft_context_n_devices(ctx);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *id;
+        weft_dev_info info = { .struct_size = sizeof info };
+        if (weft_context_device(ctx, i, &id, &info)) continue;
+        if (info.usable && (info.kind == WEFT_DEV_GPU || info.kind == WEFT_DEV_IGPU)) return id;
+    }
+    return "cpu";
+}
+
+static weft_status open_device(weft_context *ctx, const char *id, weft__device *device)
+{
+    const weft_host *host = weft__context_host(ctx);
+    uint32_t number;
+    weft_status st = weft__find_device(ctx, id, &device->backend, &number);
+    if (st) return st;
+    device->info.struct_size = sizeof device->info;
+    if ((st = device->backend->info(host, number, &device->info))) return st;
+    if (!device->info.usable)
+        return weft_fail(WEFT_E_DEVICE, "device %s (%s) cannot be used: %s; `weft devices` lists the others", id,
+                         device->info.name, device->info.why);
+    if (!(device->id = weft__strdup(id))) return WEFT_E_NOMEM;
+    return device->backend->open(host, number, "", &device->dev);
+}
+
+static int is_open(const weft__devices *devices, const char *id)
+{
+    for (uint32_t i = 0; i < devices->n; i++)
+        if (!strcmp(devices->device[i].id, id)) return 1;
+    return 0;
+}
+
+/* Opens the device unless it is there already. devices->device has room. */
+static weft_status add_device(weft__devices *devices, const char *id)
+{
+    if (!strcmp(id, "best")) id = best_device(devices->ctx);
+    if (is_open(devices, id)) return WEFT_OK;
+    /* counted first, so that closing also releases a half-opened one */
+    return open_device(devices->ctx, id, &devices->device[devices->n++]);
+}
+
+static weft_status add_devices(weft__devices *devices, const char *text)
+{
+    weft_status st = WEFT_OK;
+    while (!st) {
+        const char *end = strchr(text, ',');
+        size_t n = end ? (size_t)(end - text) : strlen(text);
+        while (n && *text == ' ') text++, n--;
+        while (n && text[n - 1] == ' ') n--;
+        if (!n) return weft_fail(WEFT_E_ARG, "devices: a name is missing; write \"opencl:0,cpu\" or \"best\"");
+        char *id = weft__strndup(text, n);
+        if (!id) return WEFT_E_NOMEM;
+        st = add_device(devices, id);
+        weft__free(id);
+        if (!end) break;
+        text = end + 1;
+    }
+    return st;
+}
+
+weft_status weft__devices_open(weft_context *ctx, const char *text, int strict, weft__devices **result)
+{
+    weft_status st = WEFT_E_NOMEM;
+    size_t n = 2;
+    if (!text || !*text) text = "best";
+    for (const char *s = text; *s; s++) n += *s == ',';
+    weft__devices *devices = weft__alloc(sizeof *devices);
+    if (!devices) return st;
+    devices->ctx = weft__context_ref(ctx);
+    if (!(devices->device = weft__alloc_n(n, sizeof *devices->device))) goto out;
+    if ((st = add_devices(devices, text))) goto out;
+    if (!strict && (st = add_device(devices, "cpu"))) goto out;
+    *result = devices;
+    devices = NULL;
+out:
+    weft__devices_close(&devices);
+    return st;
+}
+
+static void close_device(weft__device *device)
+{
+    if (device->dev) {
+        for (size_t i = 0; i < device->n_copies; i++) {
+            weft__buffer_release(device, &device->copy[i]->buffer);
+            weft__free(device->copy[i]);
+        }
+        for (int i = 0; i < WEFT__MAX_ARENAS; i++) weft__buffer_release(device, &device->arena[i]);
+        device->backend->close(device->dev);
+    }
+    weft__free(device->copy);
+    weft__free(device->id);
+}
+
+void weft__devices_close(weft__devices **devices)
+{
+    weft__devices *old = *devices;
+    if (!old) return;
+    for (uint32_t i = 0; i < old->n; i++) close_device(&old->device[i]);
+    weft__free(old->device);
+    weft_context_destroy(&old->ctx);
+    weft__free(old);
+    *devices = NULL;
+}
+
+uint64_t weft__device_align(const weft__device *device)
+{
+    return device->info.align > 64 ? device->info.align : 64;
+}
+
+weft_status weft__buffer_alloc(weft__device *device, uint64_t bytes, const char *what, weft__buffer *buffer)
+{
+    uint64_t limit = device->info.max_alloc;
+    if (limit && bytes > limit)
+        return weft_fail(WEFT_E_NOMEM, "layer \"%s\": a value of %" PRIu64 " bytes is larger than what %s allocates "
+                         "in one piece (%" PRIu64 " bytes); use a smaller batch, or another device",
+                         what, bytes, device->id, limit);
+    weft_status st = device->backend->alloc(device->dev, bytes ? bytes : 1, &buffer->buf);
+    if (st) return st;
+    buffer->bytes = bytes;
+    device->bytes += bytes;
+    device->epoch++;
+    return WEFT_OK;
+}
+
+void weft__buffer_release(weft__device *device, weft__buffer *buffer)
+{
+    if (!buffer->buf) return;
+    device->backend->release(device->dev, buffer->buf);
+    device->bytes -= buffer->bytes;
+    device->epoch++;
+    *buffer = (weft__buffer){ 0 };
+}
+
+weft_status weft__buffer_reserve(weft__device *device, uint64_t bytes, const char *what, weft__buffer *buffer)
+{
+    if (buffer->buf && buffer->bytes >= bytes) return WEFT_OK;
+    weft__buffer_release(device, buffer);
+    return weft__buffer_alloc(device, bytes, what, buffer);
+}
+
+int weft__device_asks(const weft__device *device, weft__step *step)
+{
+    step->support = (weft_support){ .struct_size = sizeof step->support };
+    return device->backend->supports(device->dev, &step->base, &step->support) == 1;
+}
+
+weft_status weft__device_copy(weft__device *device, const weft__variable *variable, weft_dtype dtype,
+                              weft__copy **result)
+{
+    for (size_t i = 0; i < device->n_copies; i++)
+        if (device->copy[i]->variable == variable && device->copy[i]->dtype == dtype) {
+            *result = device->copy[i];
+            return WEFT_OK;
+        }
+    if (weft__grow(&device->copy, device->n_copies, &device->cap_copies, sizeof(weft__copy *))) return WEFT_E_NOMEM;
+    weft__copy *copy = weft__alloc(sizeof *copy);
+    if (!copy) return WEFT_E_NOMEM;
+    copy->variable = variable;
+    copy->dtype = dtype;
+    weft_array shape = { .spec = variable->spec };
+    uint64_t bytes = weft_array_count(&shape) * weft_dtype_size(dtype);
+    weft_status st = weft__buffer_alloc(device, bytes, variable->path, &copy->buffer);
+    if (st) {
+        weft__free(copy);
+        return st;
+    }
+    device->copy[device->n_copies++] = *result = copy;
+    return WEFT_OK;
+}
+
+weft_status weft__device_upload(weft__device *device, weft__copy *copy)
+{
+    const weft__variable *variable = copy->variable;
+    weft_array data = { .spec = variable->spec, .data = variable->data };
+    weft_array *converted = NULL;
+    weft_status st = WEFT_OK;
+    /* generation + 1: a variable that was never written has generation 0 */
+    if (copy->generation == variable->generation + 1 || !copy->buffer.bytes) return WEFT_OK;
+    if (data.spec.dtype != copy->dtype) {
+        if ((st = weft_array_convert(&data, copy->dtype, &converted))) return st;
+        data = *converted;
+    }
+    st = device->backend->write(device->dev, copy->buffer.buf, 0, data.data, copy->buffer.bytes);
+    if (!st) copy->generation = variable->generation + 1;
+    weft_array_destroy(&converted);
+    return st;
+}

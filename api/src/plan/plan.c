@@ -1,0 +1,145 @@
+/* From a graph to a plan: the stages in a row, and the plan's life. */
+#include "plan/plan.h"
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "plan/step.h"
+
+/* May the fused op run where the op it grows from was placed? */
+static int may_fuse(void *user, const weft__graph *graph, const weft__node *fused)
+{
+    weft__devices *devices = user;
+    weft__step *step = NULL;
+    int yes;
+    if (fused->device < 0 || (uint32_t)fused->device >= devices->n) return 0;
+    if (weft__step_of_node(graph, fused, &step)) return 0;
+    yes = weft__device_asks(&devices->device[fused->device], step);
+    weft__step_destroy(&step);
+    return yes;
+}
+
+/* Replaces *graph by what the pass made of it. */
+static void advance(weft__graph **graph, weft__graph *next)
+{
+    weft__graph_destroy(graph);
+    *graph = next;
+}
+
+/* Passes may leave new ops without a device. */
+static weft_status place_rest(weft__graph *graph, weft__devices *devices, int strict)
+{
+    weft_status st = WEFT_OK;
+    for (size_t i = 0; i < graph->n_nodes && !st; i++) {
+        weft__node *node = graph->node[i];
+        weft__placing placing = { 0, NULL };
+        if (node->device >= 0 || weft__is_view(node) != WEFT__VIEW_NONE) continue;
+        if (!weft__is_concat(node)) st = weft__place_node(graph, node, devices, strict, &placing);
+        if (!st && placing.device < 0) st = weft__fail_nowhere(node, &placing, strict);
+        node->device = placing.device;
+        weft__free(node->reason);
+        node->reason = placing.reason;
+    }
+    return st;
+}
+
+weft_status weft__plan_graph(const weft__graph *source, weft__devices *devices, const weft__plan_options *options,
+                             weft__graph **result)
+{
+    weft__fuse_ask ask = { devices, may_fuse };
+    weft__graph *graph = NULL, *next = NULL;
+    weft_status st;
+    if (options->f64 && (st = weft__pass_f64(source, &graph))) return st;
+    if ((st = weft__place(graph ? graph : source, devices, options->strict, &next))) goto out;
+    advance(&graph, next);
+    if (options->simplify) {
+        if ((st = weft__pass_simplify(graph, &next))) goto out;
+        advance(&graph, next);
+    }
+    if (options->fuse) {
+        if ((st = weft__pass_fuse(graph, &ask, &next))) goto out;
+        advance(&graph, next);
+    }
+    if ((st = place_rest(graph, devices, options->strict))) goto out;
+    *result = graph;
+    graph = NULL;
+out:
+    weft__graph_destroy(&graph);
+    return st;
+}
+
+weft_status weft__plan_create(const weft__graph *graph, weft__devices *devices, const weft__plan_options *options,
+                              weft__plan **result)
+{
+    weft_status st = WEFT_E_NOMEM;
+    weft__plan *plan = weft__alloc(sizeof *plan);
+    if (!plan) return st;
+    plan->devices = devices;
+    plan->options = *options;
+    if (graph->n_assigns) {
+        st = weft_fail(WEFT_E_UNSUPPORTED, "variable \"%s\" is assigned: this version runs models in inference, "
+                       "where variables do not change",
+                       graph->value[graph->assign[0].variable].name);
+        goto out;
+    }
+    if ((st = weft__plan_graph(graph, devices, options, &plan->graph))) goto out;
+    if ((st = weft__lay_out(plan))) goto out;
+    if ((st = weft__compile(plan))) goto out;
+    *result = plan;
+    plan = NULL;
+out:
+    weft__plan_destroy(&plan);
+    return st;
+}
+
+static void finish_slot(weft__plan *plan, weft__slot *slot)
+{
+    weft__device *device = &plan->devices->device[slot->device];
+    if (slot->wrapped) device->backend->release(device->dev, slot->wrapped);
+    weft__buffer_release(device, &slot->own);
+}
+
+static void finish_memory(weft__memory *memory)
+{
+    weft__free(memory->arena);
+    weft__free(memory->offset);
+    weft__free(memory->need);
+}
+
+void weft__plan_destroy(weft__plan **plan)
+{
+    weft__plan *old = *plan;
+    if (!old) return;
+    for (size_t i = 0; i < old->n_segments; i++) {
+        weft__device *device = &old->devices->device[old->segment[i].device];
+        if (old->segment[i].exe) device->backend->release_exe(device->dev, old->segment[i].exe);
+        weft__free(old->segment[i].bind);
+    }
+    for (size_t i = 1; i < old->n_slots; i++) finish_slot(old, &old->slot[i]);
+    for (size_t i = 0; i < old->n_steps; i++) weft__step_destroy(&old->step[i]);
+    for (size_t i = 0; i < old->n_concats; i++) weft__text_finish(&old->concat[i].why);
+    for (size_t i = 0; i < WEFT__MEMORIES; i++) finish_memory(&old->memory[i]);
+    weft__free(old->segment);
+    weft__free(old->slot);
+    weft__free(old->step);
+    weft__free(old->concat);
+    weft__free(old->output_slot);
+    weft__free(old->staging);
+    weft__graph_destroy(&old->graph);
+    weft__free(old);
+    *plan = NULL;
+}
+
+weft_status weft__slot_add(weft__plan *plan, const weft__slot *slot, uint32_t *number)
+{
+    if (weft__grow(&plan->slot, plan->n_slots, &plan->cap_slots, sizeof *plan->slot)) return WEFT_E_NOMEM;
+    if (!plan->n_slots) plan->slot[plan->n_slots++] = (weft__slot){ 0 };
+    /* growing for slot 0 leaves room for the first one */
+    plan->slot[plan->n_slots] = *slot;
+    *number = (uint32_t)plan->n_slots++;
+    return WEFT_OK;
+}
+
+const char *weft__slot_kind_name(weft__slot_kind kind)
+{
+    static const char *const names[] = { "", "input", "output", "variable", "constant", "prologue", "arena" };
+    return names[kind];
+}

@@ -1,0 +1,240 @@
+/* conv: cross-correlation, f32 or f64, 1 to 3 spatial dimensions, `then` on the result. x[N, in..,
+ * C], w[kernel.., C / G, F]: out[n, o.., g F/G + f] = sum over k.., c of w[k.., c, g F/G + f] *
+ * x[n, o * stride - low + k * dilation, g C/G + c], which is 0 outside. The output points of all
+ * images are rows of a matrix product, cut into blocks that are gathered (im2col.c), multiplied
+ * and finished in one core's cache. One-point kernels need no gathering, depthwise ones no gemm. */
+#include "conv.h"
+#include <limits.h>
+#include <string.h>
+
+#define BLOCK_BYTES (512u * 1024u) /* gathered rows: about half of a second-level cache */
+#define MIN_ROWS 32
+#define MAX_ROWS 512
+
+typedef struct plan {
+    cpu_image conv;
+    int depthwise, in_place, direct; /* x is the matrix; gemm writes the output itself */
+    int64_t a_row, out_row;          /* steps from row to row, in place and direct */
+    int64_t block;                   /* rows of a task */
+    size_t w_copy, a_bytes, c_bytes, temp_size;
+    cpu_job job;
+    const weft_view *out;
+    char *temp;
+} plan;
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static void read_shapes(cpu_image *c, const weft_kernel_call *call)
+{
+    const weft_view *x = call->in[0], *w = call->in[1], *out = call->out[0];
+    int32_t n = x->rank - 2, skip = CPU_SPATIAL - n;
+    int64_t stride[CPU_SPATIAL], pads[2 * CPU_SPATIAL], dilation[CPU_SPATIAL];
+    cpu_attr_list(call, "strides", stride, (uint32_t)n, 1);
+    cpu_attr_list(call, "pads", pads, 2 * (uint32_t)n, 0);
+    cpu_attr_list(call, "dilations", dilation, (uint32_t)n, 1);
+    c->taps = 1;
+    c->rows = x->dim[0];
+    for (int32_t d = 0; d < CPU_SPATIAL; d++) {
+        int32_t s = d - skip;
+        c->in[d] = s < 0 ? 1 : x->dim[1 + s];
+        c->out[d] = s < 0 ? 1 : out->dim[1 + s];
+        c->kernel[d] = s < 0 ? 1 : w->dim[s];
+        c->x_step[d] = s < 0 ? 0 : x->stride[1 + s];
+        c->stride[d] = s < 0 ? 1 : stride[s];
+        c->low[d] = s < 0 ? 0 : pads[s];
+        c->dilation[d] = s < 0 ? 1 : dilation[s];
+        c->taps *= c->kernel[d];
+        c->rows *= c->out[d];
+    }
+    c->groups = call->attr_i(call, "groups");
+    c->in_group = w->dim[n];
+    c->features = w->dim[n + 1];
+    c->out_group = c->features / c->groups;
+    c->k = c->taps * c->in_group;
+    c->x_image = x->stride[0];
+    c->x_channel = x->stride[n + 1];
+    c->dtype = x->dtype;
+    c->size = cpu_dtype_size(x->dtype);
+    c->x = x->data;
+    c->w = w->data;
+}
+
+/* The step between rows when all but the last dimension of v are evenly spaced rows; 0 when not. */
+static int64_t even_rows(const weft_view *v)
+{
+    cpu_nest nest;
+    int64_t row = v->dim[v->rank - 1];
+    if (v->stride[v->rank - 1] != 1 && row > 1) return 0;
+    cpu_nest_init(&nest, v->rank - 1, v->dim);
+    cpu_nest_add(&nest, v->stride);
+    cpu_nest_collapse(&nest);
+    if (nest.rank == 0) return row;
+    return nest.rank == 1 && nest.stride[0][0] >= row ? nest.stride[0][0] : 0;
+}
+
+static int is_pointwise(const cpu_image *c)
+{
+    int yes = c->taps == 1;
+    for (int d = 0; d < CPU_SPATIAL; d++)
+        yes = yes && c->stride[d] == 1 && c->low[d] == 0 && c->in[d] == c->out[d];
+    return yes;
+}
+
+static int64_t block_rows(const cpu_image *c)
+{
+    int64_t bytes = (c->k > c->features ? c->k : c->features) * (int64_t)c->size;
+    int64_t rows = bytes > 0 ? (int64_t)BLOCK_BYTES / bytes / 8 * 8 : MAX_ROWS;
+    if (rows < MIN_ROWS) rows = MIN_ROWS;
+    if (rows > MAX_ROWS) rows = MAX_ROWS;
+    return rows < c->rows ? rows : c->rows;
+}
+
+static void make_plan(plan *p, const weft_kernel_call *call)
+{
+    cpu_image *c = &p->conv;
+    memset(p, 0, sizeof *p);
+    p->out = call->out[0];
+    read_shapes(c, call);
+    p->block = block_rows(c);
+    c->w_row = even_rows(call->in[1]);
+    if (!c->w_row) {
+        c->w_row = c->features;
+        p->w_copy = round_up((size_t)call->in[1]->count * c->size);
+    }
+    p->depthwise = c->in_group == 1 && c->groups > 1;
+    p->a_row = is_pointwise(c) && !p->depthwise ? even_rows(call->in[0]) : 0;
+    p->in_place = p->a_row != 0;
+    p->out_row = even_rows(p->out);
+    p->direct =
+        !cpu_node_of(call)->then && p->out_row != 0 && (!p->depthwise || p->out_row == c->features);
+    if (!p->in_place && !p->depthwise) p->a_bytes = round_up((size_t)(p->block * c->k) * c->size);
+    if (!p->direct) {
+        p->c_bytes = round_up((size_t)(p->block * c->features) * c->size);
+        p->temp_size = cpu_job_temp(1 + call->n_extra);
+    }
+    p->temp_size += p->a_bytes + p->c_bytes;
+}
+
+/* One block of one group; c: the block's first output, of group 0. */
+static void multiply(const plan *p, int64_t group, int64_t first, int64_t rows, char *c_at,
+                     char *a_temp)
+{
+    const cpu_image *c = &p->conv;
+    int64_t size = (int64_t)c->size;
+    cpu_gemm g = { c->dtype,
+                   rows,
+                   c->out_group,
+                   c->k,
+                   a_temp,
+                   c->w + group * c->out_group * size,
+                   c->k,
+                   1,
+                   c->w_row,
+                   1,
+                   c_at + group * c->out_group * size,
+                   p->direct ? p->out_row : c->features };
+    if (p->in_place) {
+        g.a = c->x + (first * p->a_row + group * c->in_group) * size;
+        g.a_row = p->a_row;
+    } else if (c->k > 0) {
+        cpu_im2col(c, group, first, rows, a_temp);
+    }
+    cpu_gemm_run(&g);
+}
+
+static void conv_task(void *user, uint64_t task, uint32_t thread)
+{
+    const plan *p = user;
+    const cpu_image *c = &p->conv;
+    int64_t first = (int64_t)task * p->block, left = c->rows - first;
+    int64_t rows = left < p->block ? left : p->block;
+    char *temp = p->temp + thread * p->temp_size, *c_at = temp + p->a_bytes;
+    if (p->direct) c_at = (char *)p->out->data + first * p->out_row * (int64_t)c->size;
+    if (p->depthwise) {
+        cpu_depthwise(c, first, rows, c_at);
+    } else {
+        for (int64_t group = 0; group < c->groups; group++)
+            multiply(p, group, first, rows, c_at, temp);
+    }
+    if (!p->direct) {
+        cpu_job_range(&p->job, c_at, (uint64_t)(first * c->features),
+                      (uint64_t)(rows * c->features), c_at + p->c_bytes);
+    }
+}
+
+/* w as a dense matrix where its rows are not evenly spaced; returns what is behind it. */
+static char *copy_filter(const weft_kernel_call *call, plan *p, char *to)
+{
+    weft_view dense = *call->in[1];
+    int64_t stride[WEFT_MAX_RANK];
+    cpu_box box;
+    if (!p->w_copy || !dense.count) return to;
+    cpu_dense_strides(dense.rank, dense.dim, stride);
+    dense.stride = stride;
+    dense.data = to;
+    box = cpu_box_of(&dense, call->in[1]->data);
+    memcpy(box.src_stride, call->in[1]->stride, (size_t)dense.rank * sizeof *stride);
+    cpu_box_copy(call, &box);
+    p->conv.w = to;
+    return to + p->w_copy;
+}
+
+static int too_large(const plan *p)
+{
+    return p->conv.k > INT_MAX || p->conv.w_row > INT_MAX || p->a_row > INT_MAX ||
+           p->out_row > INT_MAX;
+}
+
+static weft_status run(const weft_kernel_call *call)
+{
+    plan p;
+    if (!call->out[0]->count || !call->out[0]->data) return WEFT_OK;
+    make_plan(&p, call);
+    if (too_large(&p)) {
+        return cpu_fail(call, WEFT_E_UNSUPPORTED,
+                        "the filter has %lld numbers an output, or the steps "
+                        "between rows are beyond what BLAS counts (2^31 - 1)",
+                        (long long)p.conv.k);
+    }
+    if (!p.conv.k)
+        p.conv.x = p.conv.w = p.out->data; /* never read; they may have no memory at all */
+    p.temp = copy_filter(call, &p, call->scratch);
+    if (!p.direct) cpu_then_job(&p.job, call, p.conv.dtype);
+    cpu_parallel(cpu_threads(call, p.out->count * (uint64_t)(p.conv.k / 4 + 1)),
+                 (uint64_t)((p.conv.rows + p.block - 1) / p.block), conv_task, &p);
+    return WEFT_OK;
+}
+
+static size_t scratch(const weft_kernel_call *call)
+{
+    plan p;
+    make_plan(&p, call);
+    return p.w_copy + cpu_node_of(call)->dev->threads * p.temp_size;
+}
+
+static int supports(const weft_kernel_call *call, char *why, size_t size)
+{
+    int32_t spatial = call->in[0]->rank - 2;
+    if (!cpu_same_dtype(call, 2, why, size)) return 0;
+    if (spatial < 1 || spatial > CPU_SPATIAL) {
+        return cpu_no(why, size, "%d spatial dimensions; conv takes 1 to %d", spatial, CPU_SPATIAL);
+    }
+    return cpu_then_supports(call, call->in[0]->dtype, why, size);
+}
+
+static weft_status prepare(cpu_node *node)
+{
+    return cpu_then_prepare(node, node->call.in[0]->dtype);
+}
+
+const cpu_kernel cpu_conv = {
+    "conv",
+    { sizeof(weft_cpu_kernel),
+      WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_PITCHED |
+          WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64,
+      supports, scratch, run },
+    prepare,
+};

@@ -1,0 +1,79 @@
+/* gemm by OpenBLAS: c = a b for row-major matrices, transposes by strides. One thread a call; the
+ * ops cut their products into tiles (threads.c says why). */
+#include "cpu.h"
+#include <assert.h>
+#include <cblas.h>
+#include <string.h>
+
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+static int plain(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride)
+{
+    return (cols <= 1 || col_stride == 1) && (rows <= 1 || row_stride >= MAX(1, cols));
+}
+
+int cpu_gemm_takes(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride)
+{
+    return plain(rows, cols, row_stride, col_stride) || plain(cols, rows, col_stride, row_stride);
+}
+
+typedef struct matrix {
+    const void *data;
+    enum CBLAS_TRANSPOSE trans;
+    blasint ld;
+} matrix;
+
+static matrix matrix_of(const void *data, const int64_t size[2], int64_t row, int64_t col)
+{
+    matrix m = { data, CblasNoTrans, 1 };
+    if (plain(size[0], size[1], row, col)) {
+        m.ld = (blasint)(size[0] > 1 ? row : MAX(1, size[1]));
+    } else {
+        m.trans = CblasTrans;
+        m.ld = (blasint)(size[1] > 1 ? col : MAX(1, size[0]));
+    }
+    return m;
+}
+
+static void clear_rows(const cpu_gemm *g)
+{
+    size_t size = cpu_dtype_size(g->dtype);
+    for (int64_t i = 0; i < g->m; i++)
+        memset((char *)g->c + (size_t)(i * g->ldc) * size, 0, (size_t)g->n * size);
+}
+
+/* One row: gemm would pack all of b to read it once. */
+static void row_times_matrix(const cpu_gemm *g, const matrix *b)
+{
+    blasint rows = (blasint)(b->trans == CblasNoTrans ? g->k : g->n);
+    blasint cols = (blasint)(b->trans == CblasNoTrans ? g->n : g->k);
+    enum CBLAS_TRANSPOSE t = b->trans == CblasNoTrans ? CblasTrans : CblasNoTrans;
+    blasint step = (blasint)(g->k > 1 ? g->a_col : 1);
+    clear_rows(g); /* beta 0 with a NaN in c is left to chance by BLAS */
+    if (g->dtype == WEFT_F32)
+        cblas_sgemv(CblasRowMajor, t, rows, cols, 1, b->data, b->ld, g->a, step, 1, g->c, 1);
+    else
+        cblas_dgemv(CblasRowMajor, t, rows, cols, 1, b->data, b->ld, g->a, step, 1, g->c, 1);
+}
+
+void cpu_gemm_run(const cpu_gemm *g)
+{
+    matrix a = matrix_of(g->a, (int64_t[]){ g->m, g->k }, g->a_row, g->a_col);
+    matrix b = matrix_of(g->b, (int64_t[]){ g->k, g->n }, g->b_row, g->b_col);
+    blasint m = (blasint)g->m, n = (blasint)g->n, k = (blasint)g->k, ldc = (blasint)g->ldc;
+    if (g->m <= 0 || g->n <= 0) return;
+    if (g->k <= 0) {
+        clear_rows(g);
+        return;
+    }
+    assert(g->ldc >= g->n);
+    if (g->m == 1 && (g->k == 1 || g->a_col > 0)) {
+        row_times_matrix(g, &b);
+    } else if (g->dtype == WEFT_F32) {
+        cblas_sgemm(CblasRowMajor, a.trans, b.trans, m, n, k, 1, a.data, a.ld, b.data, b.ld, 0,
+                    g->c, ldc);
+    } else {
+        cblas_dgemm(CblasRowMajor, a.trans, b.trans, m, n, k, 1, a.data, a.ld, b.data, b.ld, 0,
+                    g->c, ldc);
+    }
+}

@@ -1,0 +1,80 @@
+/* The plugin "keras": reads .keras files. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include "keras.h"
+
+weft_status keras_fail(const keras_file *f, weft_status status, const char *format, ...)
+{
+    char text[2048];
+    int at = snprintf(text, sizeof text, "%.400s: ", f->path);
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
+    va_end(ap);
+    return f->api->host->fail(f->api->host, status, text);
+}
+
+void keras_warn(const keras_file *f, const char *format, ...)
+{
+    char text[1024];
+    int at = snprintf(text, sizeof text, "%.400s: ", f->path);
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
+    va_end(ap);
+    f->api->host->log(f->api->host, WEFT_LOG_WARN, text);
+}
+
+static int probe(const void *head, size_t n, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    int named = dot && !strcmp(dot, ".keras");
+
+    return n >= 4 && !memcmp(head, "PK\3\4", 4) ? (named ? 100 : 60) : named ? 50 : 0;
+}
+
+/* The model object: a Functional or Sequential with a config. */
+static weft_status check_root(const keras_file *f)
+{
+    const char *class_name = keras_string(f->config, "class_name");
+
+    if (!json_is_object(f->config) || !class_name || !json_is_object(json_object_get(f->config, "config")))
+        return keras_fail(f, WEFT_E_UNTRUSTED, "config.json is no Keras model: it has no class_name or no config");
+    if (!keras_is_model(class_name))
+        return keras_fail(f, WEFT_E_UNSUPPORTED, "the model is of class %.100s; Functional and Sequential models are read (a "
+                          "subclassed model is Python code: build it again by the functional API)", class_name);
+    return WEFT_OK;
+}
+
+static weft_status read(const weft_model_api *api, weft_model *model, const char *path, const char *options)
+{
+    keras_found found = { 0 };
+    keras_file f = { .api = api, .root = model, .path = path, .found = &found };
+    weft_status st;
+
+    (void)options;
+    if ((st = keras_archive_read(&f)) || (st = check_root(&f))) goto out;
+    if ((st = keras_check_classes(&f, f.config, "", 0))) goto out;
+    if (found.n_missing) {
+        st = api->finish(model);
+        goto out;
+    }
+    if ((st = keras_build(&f, f.config, model, 0))) goto out;
+    st = keras_weights_read(&f, model);
+out:
+    json_decref(f.config);
+    free(f.weights);
+    free(found.sub);
+    return st;
+}
+
+static const weft_format format = {
+    .struct_size = sizeof format, .name = "keras", .extensions = ".keras",
+    .doc = "models of Keras 3: Functional and Sequential, nested and shared", .probe = probe, .read = read,
+};
+static const weft_format *const formats[] = { &format, NULL };
+
+WEFT_PLUGIN(keras, .version = "0.1.0", .author = "the Weft authors", .license = "Apache-2.0", .formats = formats);

@@ -1,0 +1,137 @@
+"""Sound files that must still be refused, with an error that helps: layers that cannot run here,
+and merges that Keras accepts wrongly or could not have written (config.json is then changed)."""
+
+import functools
+
+import keras
+from keras import Input, Model, layers
+
+import generate_common as common
+from generate_hostile import layer_of, with_config
+
+CASES = {}
+
+
+def refused(words):
+    """Registers a function that gives a file's bytes. `words`: what the error must contain."""
+
+    def register(function):
+        CASES[function.__name__] = (words, function)
+        return function
+
+    return register
+
+
+@keras.saving.register_keras_serializable(package="Custom")
+class Swirl(layers.Layer):
+    """A layer that only its author has."""
+
+    def call(self, inputs):
+        return inputs * 1.5
+
+
+def bytecode(text):
+    """A function that carries no path of the machine it was made on."""
+    return eval(compile(text, "model.py", "eval"))
+
+
+def saved(build):
+    keras.utils.clear_session()
+    return common.model_bytes(build())
+
+
+@refused("Lambda|doubled")
+def lambda_layer():
+    """Holds Python bytecode, which is never run."""
+
+    def build():
+        values = Input((8,), name="values")
+        double = layers.Lambda(bytecode("lambda one: one * 2.0"), name="doubled",
+                               output_shape=(8,))
+        return Model(values, layers.Dense(2)(double(values)))
+
+    return saved(build)
+
+
+@refused("Lambda|hidden")
+def lambda_nested():
+    """A Lambda inside a nested model."""
+
+    def build():
+        own = Input((8,), name="own")
+        add_one = layers.Lambda(bytecode("lambda one: one + 1.0"), name="hidden",
+                                output_shape=(8,))
+        inner = Model(own, add_one(own), name="inner")
+        values = Input((8,), name="values")
+        return Model(values, layers.Dense(2)(inner(values)))
+
+    return saved(build)
+
+
+@refused("Embedding|LSTM|MultiHeadAttention|Swirl")
+def unsupported():
+    """Four layers that do not run; the error names all of them at once."""
+
+    def build():
+        words = Input((12,), name="words")
+        x = layers.Embedding(50, 8)(words)
+        x = layers.MultiHeadAttention(2, 4)(x, x)
+        return Model(words, layers.Dense(2)(layers.LSTM(6)(Swirl(name="swirl")(x))))
+
+    return saved(build)
+
+
+def merged(layer, shapes):
+    """A merge of inputs left, right (and third), as Keras would write it if it were allowed: built
+    on inputs that fit, then given the shapes (with the batch) that do not."""
+    names = ["left", "right", "third"][:len(shapes)]
+
+    def build():
+        inputs = [Input(shapes[0][1:], name=name) for name in names]
+        return Model(inputs, layer()(inputs))
+
+    def change(config):
+        entry = next(one for one in config["config"]["layers"] if one["inbound_nodes"])
+        tensors = entry["inbound_nodes"][0]["args"][0]
+        for name, shape, tensor in zip(names, shapes, tensors):
+            layer_of(config, name)["config"]["batch_shape"] = list(shape)
+            tensor["config"]["shape"] = list(shape)
+        entry["build_config"] = {"input_shape": [list(shape) for shape in shapes]}
+
+    return with_config(change, saved(build))
+
+
+MERGES = {
+    "P10_axis1": ("joined|axis|64|32", layers.Concatenate, {"axis": 1},
+                  [(None, 64, 64, 32), (None, 64, 32, 32)]),
+    "P14_batch": ("joined|8|32", layers.Concatenate, {"axis": -1}, [(1, 8), (None, 32)]),
+    "P06_unequal": ("joined|128|64", layers.Average, {}, [(None, 128), (None, 64)]),
+    "add_8_32": ("joined|8|32", layers.Add, {}, [(None, 8), (None, 32)]),
+    "add_batches": ("joined|4|3", layers.Add, {}, [(4, 8), (3, 8)]),
+    "multiply_lengths": ("joined|10|5", layers.Multiply, {}, [(None, 10, 32), (None, 5, 32)]),
+    "maximum_rank": ("joined|32|10", layers.Maximum, {}, [(None, 32), (None, 4, 10)]),
+    "concatenate_rank": ("joined|8|32", layers.Concatenate, {"axis": -1},
+                         [(None, 8), (None, 10, 32)]),
+    "concatenate_third": ("joined|third|5", layers.Concatenate, {"axis": -1},
+                          [(None, 4, 6), (None, 4, 7), (None, 5, 6)]),
+}
+
+
+@refused("joined|3")
+def subtract_three():
+    """Subtract takes two inputs."""
+    def build():
+        inputs = [Input((8,), name=name) for name in ("left", "right", "third")]
+        return Model(inputs, layers.Add(name="joined")(inputs))
+
+    return with_config(lambda config: layer_of(config, "joined").update(class_name="Subtract"),
+                       saved(build))
+
+
+def register():
+    for name, (words, layer, options, shapes) in MERGES.items():
+        make_layer = functools.partial(layer, name="joined", **options)
+        CASES[name] = (words, functools.partial(merged, make_layer, shapes))
+
+
+register()

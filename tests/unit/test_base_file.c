@@ -1,0 +1,134 @@
+/* Files: a reader sees the old file or the whole new one, and nothing is left behind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <weft/status.h>
+#include "base/alloc.h"
+#include "base/file.h"
+
+static char folder[] = "/tmp/weft-file-XXXXXX", path[64], link_path[64];
+
+static int setup(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    snprintf(path, sizeof path, "%s/a", folder);
+    snprintf(link_path, sizeof link_path, "%s/link", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(path);
+    unlink(link_path);
+    return rmdir(folder);
+}
+
+static int count_files(void)
+{
+    int n = -2; /* . and .. */
+    DIR *dir = opendir(folder);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static void assert_holds(const char *text)
+{
+    void *bytes = NULL;
+    size_t n;
+    assert_int_equal(weft__file_read(path, 100, &bytes, &n), WEFT_OK);
+    assert_int_equal(n, strlen(text));
+    assert_string_equal(bytes, text);
+    weft__free(bytes);
+}
+
+static void write_text(const char *to, const char *text)
+{
+    weft__file *file = NULL;
+    assert_int_equal(weft__file_create(to, &file), WEFT_OK);
+    fputs(text, file->stream);
+    assert_int_equal(weft__file_commit(&file), WEFT_OK);
+    assert_null(file);
+}
+
+static void replaces_whole_files(void **state)
+{
+    weft__file *file = NULL;
+    (void)state;
+    write_text(path, "first");
+    assert_holds("first");
+    assert_int_equal(weft__file_create(path, &file), WEFT_OK);
+    fputs("second", file->stream);
+    fflush(file->stream);
+    assert_holds("first");
+    weft__file_discard(&file);
+    weft__file_discard(&file);
+    assert_holds("first");
+    assert_int_equal(count_files(), 1);
+    write_text(path, "second");
+    assert_holds("second");
+    assert_int_equal(symlink("a", link_path), 0);
+    write_text(link_path, "third"); /* the link stays one */
+    assert_holds("third");
+    assert_int_equal(unlink(link_path), 0);
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(weft__alloc_live(), 0);
+}
+
+static void refuses(void **state)
+{
+    weft__file *file = NULL;
+    void *bytes = NULL;
+    size_t n;
+    (void)state;
+    assert_int_equal(weft__file_create(folder, &file), WEFT_E_IO);
+    assert_non_null(strstr(weft_error(), "it is a directory"));
+    assert_int_equal(weft__file_create("/dev/null", &file), WEFT_E_IO);
+    assert_int_equal(weft__file_create("", &file), WEFT_E_ARG);
+    assert_int_equal(weft__file_create("/nonexistent/a", &file), WEFT_E_NOTFOUND);
+    assert_null(file);
+    write_text(path, "0123456789");
+    assert_int_equal(weft__file_read(path, 9, &bytes, &n), WEFT_E_IO);
+    assert_non_null(strstr(weft_error(), "has 10 bytes, more than the 9"));
+    assert_int_equal(weft__file_read("/dev/zero", 100, &bytes, &n), WEFT_E_IO);
+    assert_int_equal(weft__file_read("/nonexistent", 100, &bytes, &n), WEFT_E_NOTFOUND);
+    assert_null(bytes);
+    assert_int_equal(weft__alloc_live(), 0);
+}
+
+/* /dev/full takes nothing: what fwrite buffered fails when it is flushed. */
+static void keeps_the_old_file_on_failure(void **state)
+{
+    weft__file *file = NULL;
+    (void)state;
+    write_text(path, "old");
+    assert_int_equal(weft__file_create(path, &file), WEFT_OK);
+    if (!freopen("/dev/full", "wb", file->stream)) skip();
+    fputs("new", file->stream);
+    assert_int_equal(weft__file_commit(&file), WEFT_E_IO);
+    assert_null(file);
+    assert_holds("old");
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(weft__alloc_live(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replaces_whole_files),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(keeps_the_old_file_on_failure),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

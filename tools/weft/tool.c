@@ -1,0 +1,191 @@
+/* What the verbs share: options, errors, devices, inputs. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "tool.h"
+
+int tool_usage_error(const char *verb, const char *format, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "weft: %s: ", verb);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fprintf(stderr, "\n");
+    return TOOL_USAGE;
+}
+
+int tool_fail(void)
+{
+    fprintf(stderr, "weft: %s\n", weft_error());
+    return TOOL_FAILED;
+}
+
+/* Index of the option that argument `a` spells, or -1; *attached is its value in the same argument. */
+static int find_option(const tool_option *options, const char *a, const char **attached)
+{
+    *attached = NULL;
+    for (int i = 0; options[i].name; i++) {
+        size_t n = strlen(options[i].name);
+
+        if (a[0] == '-' && a[1] && a[1] == options[i].short_name) {
+            if (a[2]) *attached = a[2] == '=' ? a + 3 : a + 2;
+            return i;
+        }
+        if (a[0] == '-' && a[1] == '-' && !strncmp(a + 2, options[i].name, n) && (!a[2 + n] || a[2 + n] == '=')) {
+            if (a[2 + n]) *attached = a + 3 + n;
+            return i;
+        }
+    }
+    return -1;
+}
+
+int tool_next(tool_args *args, int *exit_code)
+{
+    const char *a, *attached;
+    int i, n = 0;
+
+    *exit_code = TOOL_OK;
+    if (++args->at >= args->argc) return -1;
+    a = args->argv[args->at];
+    while (args->options[n].name) n++;
+    if (a[0] != '-' || !a[1]) {
+        args->value = a;
+        return n;
+    }
+    i = find_option(args->options, a, &attached);
+    if (i < 0) *exit_code = tool_usage_error(args->verb, "unknown option %s; `weft %s --help` lists them", a, args->verb);
+    else if (!args->options[i].takes && attached) *exit_code = tool_usage_error(args->verb, "option --%s takes no value",
+                                                                                args->options[i].name);
+    else if (args->options[i].takes && !attached && args->at + 1 >= args->argc)
+        *exit_code = tool_usage_error(args->verb, "option --%s wants a value", args->options[i].name);
+    if (*exit_code) return -2;
+    args->value = attached ? attached : args->options[i].takes ? args->argv[++args->at] : NULL;
+    return i;
+}
+
+static void print_log(void *user, weft_log_level level, const char *message)
+{
+    static const char *const names[] = { "debug", "info", "warning", "error" };
+
+    (void)user;
+    fprintf(stderr, "weft: %s: %s\n", level >= 0 && level <= WEFT_LOG_ERROR ? names[level] : "log", message);
+}
+
+/* The value of WEFT_LOG as a level; warnings if it is not set. */
+static weft_log_level log_level(void)
+{
+    weft_setting_info s;
+
+    for (uint32_t i = 0; i < weft_n_settings(); i++)
+        if (!weft_setting(i, &s) && !strcmp(s.variable, "WEFT_LOG") && s.value)
+            return !strcmp(s.value, "debug") ? WEFT_LOG_DEBUG : !strcmp(s.value, "info") ? WEFT_LOG_INFO
+                   : !strcmp(s.value, "error") ? WEFT_LOG_ERROR : WEFT_LOG_WARN;
+    return WEFT_LOG_WARN;
+}
+
+weft_status tool_context(weft_context **ctx)
+{
+    weft_status st = weft_context_create(NULL, ctx);
+
+    if (!st) weft_context_log(*ctx, log_level(), print_log, NULL);
+    return st;
+}
+
+int tool_add_device(char *devices, const char *device)
+{
+    if (strlen(devices) + strlen(device) + 2 > TOOL_DEVICES) return 0;
+    if (*devices) strcat(devices, ",");
+    strcat(devices, device);
+    return 1;
+}
+
+void tool_json_string(const char *s)
+{
+    putchar('"');
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\') printf("\\%c", *s);
+        else if ((unsigned char)*s < 0x20) printf("\\u%04x", *s);
+        else putchar(*s);
+    }
+    putchar('"');
+}
+
+/* Which input "name=file" or "file" means; *path is the file. n_inputs if there is none of that name. */
+static uint32_t find_input(const weft_model *model, const char *text, const char **path)
+{
+    const char *eq = strchr(text, '='), *name;
+    uint32_t n = weft_model_n_inputs(model);
+
+    *path = eq ? eq + 1 : text;
+    if (!eq) return n == 1 ? 0 : n;
+    for (uint32_t i = 0; i < n; i++)
+        if (!weft_model_input(model, i, &name, NULL) && strlen(name) == (size_t)(eq - text) && !strncmp(name, text, strlen(name)))
+            return i;
+    return n;
+}
+
+/* "image, tabular" for messages. */
+static void input_names(const weft_model *model, char *text, size_t size)
+{
+    size_t at = 0;
+    const char *name;
+
+    *text = 0;
+    for (uint32_t i = 0; i < weft_model_n_inputs(model) && at < size; i++)
+        if (!weft_model_input(model, i, &name, NULL))
+            at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", name);
+}
+
+weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs, weft_array ***arrays, uint32_t *n)
+{
+    char names[512];
+    weft_status st;
+
+    input_names(model, names, sizeof names);
+    *n = weft_model_n_inputs(model);
+    if (!(*arrays = calloc(*n ? *n : 1, sizeof **arrays))) return WEFT_E_NOMEM;
+    for (uint32_t i = 0; i < inputs->n; i++) {
+        const char *path;
+        uint32_t k = find_input(model, inputs->text[i], &path);
+
+        if (k == *n || (*arrays)[k]) {
+            fprintf(stderr, "weft: -i %s: %s; the model's inputs are: %s (give -i NAME=FILE.npy for each)\n", inputs->text[i],
+                    k == *n ? "no such input" : "this input is given twice", names);
+            return WEFT_E_ARG;
+        }
+        if ((st = weft_npy_read(path, &(*arrays)[k]))) {
+            tool_fail();
+            return st;
+        }
+    }
+    for (uint32_t k = 0; k < *n; k++)
+        if (!(*arrays)[k]) {
+            const char *name = "";
+
+            weft_model_input(model, k, &name, NULL);
+            fprintf(stderr, "weft: input \"%s\" is missing: give -i %s=FILE.npy (the model's inputs are: %s)\n", name, name,
+                    names);
+            return WEFT_E_ARG;
+        }
+    return WEFT_OK;
+}
+
+void tool_free_arrays(weft_array ***arrays, uint32_t n)
+{
+    if (!*arrays) return;
+    for (uint32_t i = 0; i < n; i++) weft_array_destroy(&(*arrays)[i]);
+    free(*arrays);
+    *arrays = NULL;
+}
+
+double tool_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
