@@ -1,5 +1,6 @@
-/* The demo: handwritten digits, told apart by a network with two inputs (the picture, and a table of numbers made
- * from it) that Keras trained. Runs it on every device and compares the results with Keras's own. */
+/* The demo: handwritten digits, told apart by a network with two inputs (the picture, and a table
+ * of numbers made from it) that Keras trained. Runs it on every device and compares the results
+ * with Keras's own. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ typedef struct demo {
     weft_context *ctx;
     weft_model *model;
     weft_array *x[2], *labels, *keras;
-    weft_array *y[MAX_DEVICES];      /* results, one a device */
+    weft_array *y[MAX_DEVICES]; /* results, one a device */
     uint32_t n;
     int wrong;
 } demo;
@@ -80,7 +81,7 @@ static double largest_difference(const weft_array *a, const weft_array *b)
     for (uint64_t i = 0; i < weft_array_count(a); i++) {
         double d = fabs((double)p[i] - q[i]);
 
-        if (!(d <= worst)) worst = d;          /* a NaN wins */
+        if (!(d <= worst)) worst = d; /* a NaN wins */
     }
     return worst;
 }
@@ -99,7 +100,7 @@ static weft_status predict(demo *d, const char *id, weft_array **y, double *medi
     double time[REPEATS];
     weft_status st = weft_session_create(d->model, id, "strict=true", &s);
 
-    for (int i = -1; !st && i < REPEATS; i++) {        /* the first compiles and is not counted */
+    for (int i = -1; !st && i < REPEATS; i++) { /* the first compiles and is not counted */
         double start = seconds();
 
         st = weft_session_run(s, (const weft_array *const *)d->x, 2, y, 1);
@@ -129,9 +130,10 @@ static void try_device(demo *d, const char *id, const weft_dev_info *info)
     }
     right = accuracy(d->y[d->n], d->labels);
     difference = largest_difference(d->y[d->n], d->keras);
-    for (uint32_t i = 0; i < d->n; i++) between = fmax(between, largest_difference(d->y[d->n], d->y[i]));
-    printf("           accuracy %.2f %% on %lld pictures, %.3f ms for all of them (median of %d)\n", 100 * right,
-           (long long)d->keras->spec.dim[0], 1e3 * ms, REPEATS);
+    for (uint32_t i = 0; i < d->n; i++)
+        between = fmax(between, largest_difference(d->y[d->n], d->y[i]));
+    printf("           accuracy %.2f %% on %lld pictures, %.3f ms for all of them (median of %d)\n",
+           100 * right, (long long)d->keras->spec.dim[0], 1e3 * ms, REPEATS);
     printf("           largest difference from Keras %.2g", difference);
     if (d->n) printf(", from the devices above %.2g", between);
     printf("\n");
@@ -149,7 +151,8 @@ int main(int argc, char **argv)
         d.wrong = 1;
         goto out;
     }
-    printf("%s: Keras's own accuracy on these labels is %.2f %%\n\n", folder, 100 * accuracy(d.keras, d.labels));
+    printf("%s: Keras's own accuracy on these labels is %.2f %%\n\n", folder,
+           100 * accuracy(d.keras, d.labels));
     for (uint32_t i = 0; i < weft_context_n_devices(d.ctx); i++) {
         weft_dev_info info = { .struct_size = sizeof info };
         const char *id;
@@ -160,12 +163,16 @@ int main(int argc, char **argv)
         const char *id, *why;
         uint32_t n;
 
-        if (!weft_context_backend(d.ctx, i, &id, &n, &why) && !n) printf("%-10s no device: %s\n", id, why);
+        if (!weft_context_backend(d.ctx, i, &id, &n, &why) && !n)
+            printf("%-10s no device: %s\n", id, why);
     }
-    printf("\n%s\n", d.wrong || !d.n ? "NOT all devices agree with Keras (1e-5)" : "all devices agree with Keras (1e-5)");
+    printf("\n%s\n", d.wrong || !d.n ? "NOT all devices agree with Keras (1e-5)"
+                                     : "all devices agree with Keras (1e-5)");
 out:
-    for (uint32_t i = 0; i < MAX_DEVICES; i++) weft_array_destroy(&d.y[i]);
-    for (uint32_t i = 0; i < 2; i++) weft_array_destroy(&d.x[i]);
+    for (uint32_t i = 0; i < MAX_DEVICES; i++)
+        weft_array_destroy(&d.y[i]);
+    for (uint32_t i = 0; i < 2; i++)
+        weft_array_destroy(&d.x[i]);
     weft_array_destroy(&d.labels);
     weft_array_destroy(&d.keras);
     weft_model_destroy(&d.model);

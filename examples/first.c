@@ -1,4 +1,5 @@
-/* The first program: a network with two inputs, built by C calls, run on whatever device is best. */
+/* The first program: a network with two inputs, built by C calls, run on whatever device is best.
+ */
 #include <stdio.h>
 #include <weft/weft.h>
 
@@ -10,7 +11,7 @@ int main(void)
     weft_array *x[2] = { NULL, NULL }, *y = NULL;
     weft_status st;
 
-    if ((st = weft_context_create(NULL, &ctx))) goto out;              /* finds plugins and devices */
+    if ((st = weft_context_create(NULL, &ctx))) goto out; /* finds plugins and devices */
     if ((st = weft_model_create(ctx, "combined", &m))) goto out;
 
     weft_tensor image = weft_input(m, "image", WEFT_F32, WEFT_SHAPE(64, 64, 3));
@@ -24,12 +25,13 @@ int main(void)
     weft_tensor c = weft_apply(m, "Concatenate", NULL, a, b);
     c = weft_apply(m, "Dense", "name=score units=1 activation=sigmoid", c);
     weft_output(m, c);
-    if ((st = weft_model_finish(m))) goto out;       /* the first mistake above is reported here, with its layer */
+    if ((st = weft_model_finish(m)))
+        goto out; /* the first mistake above is reported here, with its layer */
     weft_model_summary(m, stdout);
 
     if ((st = weft_array_create(&(weft_spec){ WEFT_F32, 4, { 8, 64, 64, 3 } }, &x[0]))) goto out;
     if ((st = weft_array_create(&(weft_spec){ WEFT_F32, 2, { 8, 10 } }, &x[1]))) goto out;
-    if ((st = weft_session_create(m, "best", NULL, &s))) goto out;     /* or "cpu", or "opencl:0" */
+    if ((st = weft_session_create(m, "best", NULL, &s))) goto out; /* or "cpu", or "opencl:0" */
     if ((st = weft_session_run(s, (const weft_array *const *)x, 2, &y, 1))) goto out;
     printf("the first of %lld scores: %g\n", (long long)y->spec.dim[0], ((float *)y->data)[0]);
 out:

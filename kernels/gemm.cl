@@ -53,28 +53,40 @@ gemm_pack(__global const REAL *restrict b, ulong b_offset, __global REAL *restri
     }
 }
 
+/* Sums of more terms than this are added up from parts: the error of a sum of k terms grows with k, that of
+ * parts with k / K_PART + K_PART. */
+#define K_PART 512
+
 /* mr rows by one panel: tile[r, :] = sum over k of a[r, k] * b[k, :]. mr is a constant after inlining. */
 INLINE void multiply(const int mr, __global const REAL *a, long a_rs, long a_cs,
                      __global const REAL *b, long b_step, long k, REAL *tile)
 {
-    REALV acc[ROWS][2];
+    for (long first = 0; first == 0 || first < k; first += K_PART) {
+        const long terms = min(k - first, (long)K_PART);
+        REALV acc[ROWS][2];
 #pragma unroll
-    for (int r = 0; r < mr; r++) acc[r][0] = acc[r][1] = (REALV)(0);
-    for (long i = 0; i < k; i++) {
-        const REALV b0 = LOAD(b), b1 = LOAD(b + WEFT_LANES);
+        for (int r = 0; r < mr; r++) acc[r][0] = acc[r][1] = (REALV)(0);
+        for (long i = 0; i < terms; i++) {
+            const REALV b0 = LOAD(b), b1 = LOAD(b + WEFT_LANES);
+#pragma unroll
+            for (int r = 0; r < mr; r++) {
+                const REALV x = (REALV)(a[r * a_rs]);
+                acc[r][0] = fma(x, b0, acc[r][0]);
+                acc[r][1] = fma(x, b1, acc[r][1]);
+            }
+            a += a_cs;
+            b += b_step;
+        }
 #pragma unroll
         for (int r = 0; r < mr; r++) {
-            const REALV x = (REALV)(a[r * a_rs]);
-            acc[r][0] = fma(x, b0, acc[r][0]);
-            acc[r][1] = fma(x, b1, acc[r][1]);
+            REAL *row = tile + r * PANEL;
+            if (first > 0) {
+                acc[r][0] += LOAD(row);
+                acc[r][1] += LOAD(row + WEFT_LANES);
+            }
+            STORE(acc[r][0], row);
+            STORE(acc[r][1], row + WEFT_LANES);
         }
-        a += a_cs;
-        b += b_step;
-    }
-#pragma unroll
-    for (int r = 0; r < mr; r++) {
-        STORE(acc[r][0], tile + r * PANEL);
-        STORE(acc[r][1], tile + r * PANEL + WEFT_LANES);
     }
 }
 

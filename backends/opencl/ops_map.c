@@ -126,7 +126,7 @@ static weft_status write(ocl_source *s)
     weft_map_program *program = NULL;
     weft_status st = parse(s->dev, s->step, &program);
     if (st) return st;
-    ocl_map_function(s->text, program, "weft_map", ocl_step_f64(s->step));
+    ocl_map_function(s->text, program, "weft_map", ocl_step_any_f64(s->step));
     ocl_map_release(s->dev, &program);
     ocl_text_add(s->text, "#line 1 \"map\"\n");
     if (s->dev->cpu) {

@@ -139,7 +139,8 @@ static void define_arguments(ocl_source *s)
 static void define_device(ocl_source *s)
 {
     int f64 = ocl_step_f64(s->step);
-    if (f64) ocl_text_add(s->text, "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n#define WEFT_F64 1\n");
+    if (ocl_step_any_f64(s->step))
+        ocl_text_add(s->text, "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n#define WEFT_F64 1\n");
     if (ocl_source_wants(s, "REAL_MAX"))
         ocl_text_add(s->text, "#define REAL_MAX %s\n", f64 ? "DBL_MAX" : "FLT_MAX");
     ocl_text_add(s->text, "#define REAL %s\n", f64 ? "double" : "float");
@@ -215,7 +216,7 @@ static weft_status define_then_function(ocl_source *s, const char *then)
     if ((st = ocl_map_parse(s->dev, step->path, then, in, 1 + step->n_extra, step->out[0]->dtype,
                             &program)))
         return st;
-    ocl_map_function(s->text, program, "weft_then", ocl_step_f64(step));
+    ocl_map_function(s->text, program, "weft_then", ocl_step_any_f64(step));
     ocl_map_release(s->dev, &program);
     return WEFT_OK;
 }

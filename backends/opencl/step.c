@@ -66,13 +66,22 @@ static weft_status call_fail(const weft_kernel_call *c, weft_status status, cons
     return ocl_fail(c->host, status, "%s: op %s: %s", c->path, of(c)->step->op->name, msg);
 }
 
+static int f64_among(const weft_operand *const *o, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (!o[i]->absent && o[i]->dtype == WEFT_F64) return 1;
+    return 0;
+}
+
 int ocl_step_f64(const weft_step *step)
 {
-    for (uint32_t i = 0; i < step->n_in; i++)
-        if (!step->in[i]->absent && step->in[i]->dtype == WEFT_F64) return 1;
-    for (uint32_t i = 0; i < step->n_out; i++)
-        if (!step->out[i]->absent && step->out[i]->dtype == WEFT_F64) return 1;
-    return 0;
+    uint32_t own = step->n_in - step->n_extra;
+    return f64_among(step->in, own) || (!ocl_then(step) && f64_among(step->out, step->n_out));
+}
+
+int ocl_step_any_f64(const weft_step *step)
+{
+    return f64_among(step->in, step->n_in) || f64_among(step->out, step->n_out);
 }
 
 weft_status ocl_call_init(ocl_call *call, weft_dev *dev, const weft_step *step)

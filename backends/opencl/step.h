@@ -103,7 +103,8 @@ void ocl_call_finish(ocl_call *call);
 void ocl_call_fill(ocl_call *call, int64_t batch);               /* batch < 0: leave symbols */
 /* The kernel for call->step; 0 and why if there is none. */
 int ocl_choose(ocl_call *call, char *why, size_t why_size);
-int ocl_step_f64(const weft_step *step);                          /* REAL is double */
+int ocl_step_f64(const weft_step *step);                          /* REAL is double: not for `then` alone */
+int ocl_step_any_f64(const weft_step *step);                      /* some operand is float64 */
 int ocl_param(const weft_cl_kernel *kernel, const char *name, int64_t *value);
 
 weft_status ocl_record(weft_exe *exe, int64_t batch);

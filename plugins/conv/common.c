@@ -1,4 +1,5 @@
-/* What all convolution layers share: windows from attributes, channels_first, bias and activation. */
+/* What all convolution layers share: windows from attributes, channels_first, bias and activation.
+ */
 #include <string.h>
 #include "conv.h"
 
@@ -9,8 +10,10 @@ static weft_status get_sizes(weft_build *b, const char *name, int axes, int64_t 
     int i;
 
     if (n != 1 && n != (uint32_t)axes)
-        return weft_failf(b, WEFT_E_ATTR, "%s=%s; give one number or %d", name, b->api->attr_s(b, name), axes);
-    for (i = (int)n; i < axes; i++) values[i] = values[0];
+        return weft_failf(b, WEFT_E_ATTR, "%s=%s; give one number or %d", name,
+                          b->api->attr_s(b, name), axes);
+    for (i = (int)n; i < axes; i++)
+        values[i] = values[0];
     return WEFT_OK;
 }
 
@@ -23,7 +26,8 @@ static weft_val move_channels(weft_build *b, weft_val x, int32_t rank, int to_la
 
     for (i = 1; i < rank; i++)
         perm[i] = to_last ? (i + 1 < rank ? i + 1 : 1) : (i == 1 ? rank - 1 : i - 1);
-    return weft_opf(b, "transpose", x, "perm=%s", weft_ints_text(list, sizeof list, perm, (uint32_t)rank));
+    return weft_opf(b, "transpose", x, "perm=%s",
+                    weft_ints_text(list, sizeof list, perm, (uint32_t)rank));
 }
 
 static weft_status get_windows(weft_build *b, conv_layer *c)
@@ -40,17 +44,21 @@ static weft_status get_windows(weft_build *b, conv_layer *c)
 
         *w = (weft_window){ .size = size[i], .stride = stride[i], .dilation = dilation[i] };
         if (size[i] > INT32_MAX || stride[i] > INT32_MAX || dilation[i] > INT32_MAX)
-            return weft_failf(b, WEFT_E_ATTR, "kernel_size, strides and dilation_rate must be below 2^31");
+            return weft_failf(b, WEFT_E_ATTR,
+                              "kernel_size, strides and dilation_rate must be below 2^31");
         strided |= stride[i] > 1;
         dilated |= dilation[i] > 1;
         weft_window_pad(w, padding, c->s.dim[i + 1]);
         if (weft_window_out(w, c->s.dim[i + 1]) < 1 && c->s.dim[i + 1] != WEFT_ANY)
-            return weft_failf(b, WEFT_E_SHAPE, "spatial axis %d has size %lld, and the kernel reaches over %lld; "
-                              "use a smaller kernel, or padding=same", i, (long long)c->s.dim[i + 1],
+            return weft_failf(b, WEFT_E_SHAPE,
+                              "spatial axis %d has size %lld, and the kernel reaches over %lld; "
+                              "use a smaller kernel, or padding=same",
+                              i, (long long)c->s.dim[i + 1],
                               (long long)((size[i] - 1) * dilation[i] + 1));
     }
     if (strided && dilated)
-        return weft_failf(b, WEFT_E_ATTR, "strides=%s and dilation_rate=%s: only one of them may be above 1",
+        return weft_failf(b, WEFT_E_ATTR,
+                          "strides=%s and dilation_rate=%s: only one of them may be above 1",
                           b->api->attr_s(b, "strides"), b->api->attr_s(b, "dilation_rate"));
     return WEFT_OK;
 }
@@ -67,7 +75,8 @@ weft_status conv_begin(weft_build *b, int axes, conv_layer *c)
     c->x = weft_in(b, 0);
     if ((st = b->api->spec(b, c->x, &c->s))) return st;
     if (c->s.rank != axes + 2)
-        return weft_failf(b, WEFT_E_SHAPE, "the input has rank %d; wanted %d: batch, %d spatial axes, channels",
+        return weft_failf(b, WEFT_E_SHAPE,
+                          "the input has rank %d; wanted %d: batch, %d spatial axes, channels",
                           (int)c->s.rank, axes + 2, axes);
     if (c->channels_first) {
         c->x = move_channels(b, c->x, c->s.rank, 1);
@@ -78,7 +87,8 @@ weft_status conv_begin(weft_build *b, int axes, conv_layer *c)
         if (c->s.dim[i] < 0 && c->s.dim[i] != WEFT_ANY)
             return weft_failf(b, WEFT_E_SHAPE, "spatial axis %d is a multiple of the batch", i - 1);
     if (c->channels < 1)
-        return weft_failf(b, WEFT_E_SHAPE, "the channels axis of the input has no fixed size, and the kernel's "
+        return weft_failf(b, WEFT_E_SHAPE,
+                          "the channels axis of the input has no fixed size, and the kernel's "
                           "shape depends on it");
     return get_windows(b, c);
 }
@@ -109,8 +119,9 @@ weft_status conv_end(weft_build *b, const conv_layer *c, weft_val y, int64_t fil
     weft_spec bias = { .dtype = c->s.dtype, .rank = 1, .dim = { filters } };
 
     if (b->api->attr_i(b, "use_bias"))
-        y = weft_add(b, y, b->api->variable(b, "bias", &bias, b->api->attr_s(b, "bias_initializer"),
-                                            WEFT_TRAINABLE));
+        y = weft_add(b, y,
+                     b->api->variable(b, "bias", &bias, b->api->attr_s(b, "bias_initializer"),
+                                      WEFT_TRAINABLE));
     if (c->channels_first) y = move_channels(b, y, c->s.rank, 0);
     if (activation) y = b->api->layer(b, activation, "activation", NULL, &y, 1, NULL, 0);
     return weft_out(b, 0, y);

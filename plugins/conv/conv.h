@@ -4,20 +4,21 @@
 #include <weft/plugin.h>
 #include <weft/window.h>
 
-#define CONV_LAYERS(X)                                                                            \
-    X(conv_1d) X(conv_2d) X(conv_3d) X(depthwise_conv_1d) X(depthwise_conv_2d) X(separable_conv_1d) \
-    X(separable_conv_2d)
+#define CONV_LAYERS(X)                                                                   \
+    X(conv_1d)                                                                           \
+    X(conv_2d) X(conv_3d) X(depthwise_conv_1d) X(depthwise_conv_2d) X(separable_conv_1d) \
+        X(separable_conv_2d)
 #define CONV_DECLARE(id) extern const weft_layer_class conv_##id;
 CONV_LAYERS(CONV_DECLARE)
 #undef CONV_DECLARE
 
 /* One convolution layer's attributes and its input, brought to channels_last. */
 typedef struct conv_layer {
-    int axes, channels_first;        /* number of spatial axes */
+    int axes, channels_first; /* number of spatial axes */
     weft_val x;
-    weft_spec s;                     /* of x */
+    weft_spec s; /* of x */
     int64_t channels;
-    weft_window window[3];           /* with padding for x */
+    weft_window window[3]; /* with padding for x */
 } conv_layer;
 weft_status conv_begin(weft_build *b, int axes, conv_layer *c);
 /* The op conv of x with w, in `groups` groups, by c's windows. */

@@ -1,20 +1,29 @@
-/* Activation layers with attributes or variables of their own: Activation ReLU LeakyReLU PReLU ELU Softmax.
- * The functions behind them are the classes of functions.c. */
+/* Activation layers with attributes or variables of their own: Activation ReLU LeakyReLU PReLU ELU
+ * Softmax. The functions behind them are the classes of functions.c. */
 #include "core.h"
 
 static weft_status build_activation(weft_build *b)
 {
     weft_val x = weft_in(b, 0);
 
-    return weft_out(b, 0, b->api->layer(b, b->api->attr_s(b, "activation"), "activation", NULL, &x, 1, NULL, 0));
+    return weft_out(
+        b, 0,
+        b->api->layer(b, b->api->attr_s(b, "activation"), "activation", NULL, &x, 1, NULL, 0));
 }
 static const weft_attr activation_attrs[] = {
-    { "activation", WEFT_LAYER_CONFIG, 0, NULL, NULL, "the function: relu, tanh, LeakyReLU(negative_slope=0.1)" },
+    { "activation", WEFT_LAYER_CONFIG, 0, NULL, NULL,
+      "the function: relu, tanh, LeakyReLU(negative_slope=0.1)" },
     { 0 }
 };
 const weft_layer_class core_activation = {
-    .struct_size = sizeof core_activation, .name = "Activation", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = activation_attrs, .build = build_activation,
+    .struct_size = sizeof core_activation,
+    .name = "Activation",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = activation_attrs,
+    .build = build_activation,
     .doc = "an activation function as a layer",
 };
 
@@ -32,7 +41,8 @@ static weft_status build_relu_layer(weft_build *b)
     char attrs[256];
 
     snprintf(attrs, sizeof attrs, "negative_slope=%s threshold=%s max_value=%s",
-             b->api->attr_s(b, "negative_slope"), b->api->attr_s(b, "threshold"), limit ? limit : "none");
+             b->api->attr_s(b, "negative_slope"), b->api->attr_s(b, "threshold"),
+             limit ? limit : "none");
     return build_by(b, "relu", attrs);
 }
 static const weft_attr relu_attrs[] = {
@@ -42,8 +52,14 @@ static const weft_attr relu_attrs[] = {
     { 0 }
 };
 const weft_layer_class core_relu_layer = {
-    .struct_size = sizeof core_relu_layer, .name = "ReLU", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = relu_attrs, .build = build_relu_layer,
+    .struct_size = sizeof core_relu_layer,
+    .name = "ReLU",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = relu_attrs,
+    .build = build_relu_layer,
     .doc = "max(x, 0), with slope, limit and threshold",
 };
 
@@ -55,10 +71,17 @@ static weft_status build_leaky(weft_build *b)
     return build_by(b, "leaky_relu", attrs);
 }
 static const weft_attr leaky_attrs[] = {
-    { "negative_slope", WEFT_FLOAT, 0, "0.3", NULL, "slope for x < 0" }, { 0 } };
+    { "negative_slope", WEFT_FLOAT, 0, "0.3", NULL, "slope for x < 0" }, { 0 }
+};
 const weft_layer_class core_leaky_relu_layer = {
-    .struct_size = sizeof core_leaky_relu_layer, .name = "LeakyReLU", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = leaky_attrs, .build = build_leaky,
+    .struct_size = sizeof core_leaky_relu_layer,
+    .name = "LeakyReLU",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = leaky_attrs,
+    .build = build_leaky,
     .doc = "x, or negative_slope x for x < 0",
 };
 
@@ -70,10 +93,17 @@ static weft_status build_elu_layer(weft_build *b)
     return build_by(b, "elu", attrs);
 }
 static const weft_attr elu_attrs[] = {
-    { "alpha", WEFT_FLOAT, 0, "1.0", NULL, "scale of the negative part" }, { 0 } };
+    { "alpha", WEFT_FLOAT, 0, "1.0", NULL, "scale of the negative part" }, { 0 }
+};
 const weft_layer_class core_elu_layer = {
-    .struct_size = sizeof core_elu_layer, .name = "ELU", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = elu_attrs, .build = build_elu_layer,
+    .struct_size = sizeof core_elu_layer,
+    .name = "ELU",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = elu_attrs,
+    .build = build_elu_layer,
     .doc = "x, or alpha (exp(x) - 1) for x < 0",
 };
 
@@ -87,7 +117,8 @@ static weft_status build_prelu(weft_build *b)
     if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
     shape.dtype = s.dtype;
     shape.rank = s.rank - 1;
-    for (i = 1; i < (uint32_t)s.rank; i++) shape.dim[i - 1] = s.dim[i];
+    for (i = 1; i < (uint32_t)s.rank; i++)
+        shape.dim[i - 1] = s.dim[i];
     for (i = 0; i < n && i < WEFT_MAX_RANK; i++) {
         if (axes[i] < 1 || axes[i] >= s.rank)
             return weft_failf(b, WEFT_E_ATTR, "shared_axes holds %lld; the input has axes 1..%d",
@@ -96,21 +127,32 @@ static weft_status build_prelu(weft_build *b)
     }
     for (i = 0; i < (uint32_t)shape.rank; i++)
         if (shape.dim[i] < 0)
-            return weft_failf(b, WEFT_E_SHAPE, "axis %u of the input has no fixed size, and alpha's shape "
-                              "depends on it: put it into shared_axes", (unsigned)i + 1);
-    alpha = b->api->variable(b, "alpha", &shape, b->api->attr_s(b, "alpha_initializer"), WEFT_TRAINABLE);
+            return weft_failf(b, WEFT_E_SHAPE,
+                              "axis %u of the input has no fixed size, and alpha's shape "
+                              "depends on it: put it into shared_axes",
+                              (unsigned)i + 1);
+    alpha = b->api->variable(b, "alpha", &shape, b->api->attr_s(b, "alpha_initializer"),
+                             WEFT_TRAINABLE);
     return weft_out(b, 0, weft_op_(b, "map", "expr=\"max(a,0)-b*max(-a,0)\"", x, alpha));
 }
 static const weft_attr prelu_attrs[] = {
     { "alpha_initializer", WEFT_LAYER_CONFIG, 0, "zeros", NULL, "first values of alpha" },
-    { "alpha_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "added to the loss in training" },
-    { "alpha_constraint", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "applied after each training step" },
+    { "alpha_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "added to the loss in training" },
+    { "alpha_constraint", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "applied after each training step" },
     { "shared_axes", WEFT_INTS, WEFT_NULLABLE, "none", NULL, "axes along which alpha is the same" },
     { 0 }
 };
 const weft_layer_class core_prelu = {
-    .struct_size = sizeof core_prelu, .name = "PReLU", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = prelu_attrs, .build = build_prelu,
+    .struct_size = sizeof core_prelu,
+    .name = "PReLU",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = prelu_attrs,
+    .build = build_prelu,
     .doc = "x, or alpha x for x < 0, alpha learned",
 };
 
@@ -133,14 +175,23 @@ static weft_status build_softmax_layer(weft_build *b)
     uint32_t n = b->api->attr_v(b, "axis", axes, WEFT_MAX_RANK);
     weft_val x = weft_in(b, 0);
 
-    if (n < 1 || n > WEFT_MAX_RANK) return weft_failf(b, WEFT_E_ATTR, "axis holds %u axes", (unsigned)n);
-    return weft_out(b, 0, n == 1 ? weft_opf(b, "softmax", x, "axis=%lld", (long long)axes[0])
-                                 : softmax_axes(b, x, axes, n));
+    if (n < 1 || n > WEFT_MAX_RANK)
+        return weft_failf(b, WEFT_E_ATTR, "axis holds %u axes", (unsigned)n);
+    return weft_out(b, 0,
+                    n == 1 ? weft_opf(b, "softmax", x, "axis=%lld", (long long)axes[0])
+                           : softmax_axes(b, x, axes, n));
 }
-static const weft_attr softmax_attrs[] = {
-    { "axis", WEFT_INTS, 0, "(-1)", NULL, "the axis or axes along which the result sums to 1" }, { 0 } };
+static const weft_attr softmax_attrs[] = { { "axis", WEFT_INTS, 0, "(-1)", NULL,
+                                             "the axis or axes along which the result sums to 1" },
+                                           { 0 } };
 const weft_layer_class core_softmax_layer = {
-    .struct_size = sizeof core_softmax_layer, .name = "Softmax", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = softmax_attrs, .build = build_softmax_layer,
+    .struct_size = sizeof core_softmax_layer,
+    .name = "Softmax",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = softmax_attrs,
+    .build = build_softmax_layer,
     .doc = "exp(x) / sum(exp(x)) along one or more axes",
 };

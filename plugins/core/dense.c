@@ -10,10 +10,13 @@ static weft_status build_dense(weft_build *b)
 
     if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
     if (s.rank < 2)
-        return weft_failf(b, WEFT_E_SHAPE, "the input has rank %d; Dense wants (batch, ..., features): "
-                          "put a Reshape in front", (int)s.rank);
+        return weft_failf(b, WEFT_E_SHAPE,
+                          "the input has rank %d; Dense wants (batch, ..., features): "
+                          "put a Reshape in front",
+                          (int)s.rank);
     if (s.dim[s.rank - 1] < 0)
-        return weft_failf(b, WEFT_E_SHAPE, "the last axis of the input has no fixed size, and the kernel's "
+        return weft_failf(b, WEFT_E_SHAPE,
+                          "the last axis of the input has no fixed size, and the kernel's "
                           "shape depends on it: give the input a number there");
     kernel.dtype = bias.dtype = s.dtype;
     kernel.rank = 2;
@@ -21,31 +24,47 @@ static weft_status build_dense(weft_build *b)
     kernel.dim[1] = units;
     bias.rank = 1;
     bias.dim[0] = units;
-    y = weft_matmul(b, x, b->api->variable(b, "kernel", &kernel, b->api->attr_s(b, "kernel_initializer"),
-                                           WEFT_TRAINABLE));
+    y = weft_matmul(b, x,
+                    b->api->variable(b, "kernel", &kernel, b->api->attr_s(b, "kernel_initializer"),
+                                     WEFT_TRAINABLE));
     if (b->api->attr_i(b, "use_bias"))
-        y = weft_add(b, y, b->api->variable(b, "bias", &bias, b->api->attr_s(b, "bias_initializer"),
-                                            WEFT_TRAINABLE));
+        y = weft_add(b, y,
+                     b->api->variable(b, "bias", &bias, b->api->attr_s(b, "bias_initializer"),
+                                      WEFT_TRAINABLE));
     if (activation) y = b->api->layer(b, activation, "activation", NULL, &y, 1, NULL, 0);
     return weft_out(b, 0, y);
 }
 
 static const weft_attr dense_attrs[] = {
     { "units", WEFT_INT, 0, NULL, "1..", "size of the output's last axis" },
-    { "activation", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "a layer applied to the result" },
+    { "activation", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "a layer applied to the result" },
     { "use_bias", WEFT_FLAG, 0, "true", NULL, "add a vector to the result" },
-    { "kernel_initializer", WEFT_LAYER_CONFIG, 0, "glorot_uniform", NULL, "first values of the kernel" },
+    { "kernel_initializer", WEFT_LAYER_CONFIG, 0, "glorot_uniform", NULL,
+      "first values of the kernel" },
     { "bias_initializer", WEFT_LAYER_CONFIG, 0, "zeros", NULL, "first values of the bias" },
-    { "kernel_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "added to the loss in training" },
-    { "bias_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "added to the loss in training" },
-    { "activity_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "added to the loss in training" },
-    { "kernel_constraint", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "applied after each training step" },
-    { "bias_constraint", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "applied after each training step" },
+    { "kernel_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "added to the loss in training" },
+    { "bias_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "added to the loss in training" },
+    { "activity_regularizer", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "added to the loss in training" },
+    { "kernel_constraint", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "applied after each training step" },
+    { "bias_constraint", WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL,
+      "applied after each training step" },
     { 0 }
 };
 
 const weft_layer_class core_dense = {
-    .struct_size = sizeof core_dense, .name = "Dense", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = dense_attrs, .build = build_dense,
-    .doc = "y = activation(x kernel + bias) on the last axis; kernel (features, units), bias (units)",
+    .struct_size = sizeof core_dense,
+    .name = "Dense",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = dense_attrs,
+    .build = build_dense,
+    .doc =
+        "y = activation(x kernel + bias) on the last axis; kernel (features, units), bias (units)",
 };

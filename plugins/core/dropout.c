@@ -1,7 +1,9 @@
-/* Layers that change something in training only: Dropout and its kin. In inference they hand x through. */
+/* Layers that change something in training only: Dropout and its kin. In inference they hand x
+ * through. */
 #include "core.h"
 
-/* In training the layer needs random numbers, which the builder refuses by a clear error of its own. */
+/* In training the layer needs random numbers, which the builder refuses by a clear error of its
+ * own. */
 static weft_status build_noise(weft_build *b)
 {
     weft_val x = weft_in(b, 0);
@@ -14,11 +16,21 @@ static weft_status build_regularization(weft_build *b)
     return weft_out(b, 0, weft_in(b, 0));
 }
 
-#define SEED { "seed", WEFT_INT, WEFT_NULLABLE, "none", NULL, "of the random numbers" }
-#define CLASS(id, label, attributes, builder, text)                                            \
-    const weft_layer_class core_##id = {                                                       \
-        .struct_size = sizeof core_##id, .name = label, .version = 1, .min_version = 1,        \
-        .inputs = "x", .outputs = "y", .attrs = attributes, .build = builder, .doc = text,     \
+#define SEED                                                                   \
+    {                                                                          \
+        "seed", WEFT_INT, WEFT_NULLABLE, "none", NULL, "of the random numbers" \
+    }
+#define CLASS(id, label, attributes, builder, text) \
+    const weft_layer_class core_##id = {            \
+        .struct_size = sizeof core_##id,            \
+        .name = label,                              \
+        .version = 1,                               \
+        .min_version = 1,                           \
+        .inputs = "x",                              \
+        .outputs = "y",                             \
+        .attrs = attributes,                        \
+        .build = builder,                           \
+        .doc = text,                                \
     }
 
 static const weft_attr dropout_attrs[] = {
@@ -34,20 +46,28 @@ CLASS(alpha_dropout, "AlphaDropout", dropout_attrs, build_noise,
 static const weft_attr spatial_attrs[] = {
     { "rate", WEFT_FLOAT, 0, NULL, "0..1", "share of the channels that become 0 in training" },
     SEED,
-    { "data_format", WEFT_STRING, WEFT_NULLABLE, "none", "channels_last|channels_first", "where the channels are" },
+    { "data_format", WEFT_STRING, WEFT_NULLABLE, "none", "channels_last|channels_first",
+      "where the channels are" },
     { 0 }
 };
-CLASS(spatial_dropout_1d, "SpatialDropout1D", spatial_attrs, build_noise, "x; in training some channels are 0");
-CLASS(spatial_dropout_2d, "SpatialDropout2D", spatial_attrs, build_noise, "x; in training some channels are 0");
-CLASS(spatial_dropout_3d, "SpatialDropout3D", spatial_attrs, build_noise, "x; in training some channels are 0");
+CLASS(spatial_dropout_1d, "SpatialDropout1D", spatial_attrs, build_noise,
+      "x; in training some channels are 0");
+CLASS(spatial_dropout_2d, "SpatialDropout2D", spatial_attrs, build_noise,
+      "x; in training some channels are 0");
+CLASS(spatial_dropout_3d, "SpatialDropout3D", spatial_attrs, build_noise,
+      "x; in training some channels are 0");
 
 static const weft_attr rate_attrs[] = {
-    { "rate", WEFT_FLOAT, 0, NULL, "0..1", "strength of the noise in training" }, SEED, { 0 } };
-CLASS(gaussian_dropout, "GaussianDropout", rate_attrs, build_noise, "x; in training times normal noise about 1");
+    { "rate", WEFT_FLOAT, 0, NULL, "0..1", "strength of the noise in training" }, SEED, { 0 }
+};
+CLASS(gaussian_dropout, "GaussianDropout", rate_attrs, build_noise,
+      "x; in training times normal noise about 1");
 
 static const weft_attr stddev_attrs[] = {
-    { "stddev", WEFT_FLOAT, 0, NULL, "0..", "of the noise in training" }, SEED, { 0 } };
-CLASS(gaussian_noise, "GaussianNoise", stddev_attrs, build_noise, "x; in training plus normal noise");
+    { "stddev", WEFT_FLOAT, 0, NULL, "0..", "of the noise in training" }, SEED, { 0 }
+};
+CLASS(gaussian_noise, "GaussianNoise", stddev_attrs, build_noise,
+      "x; in training plus normal noise");
 
 static const weft_attr regularization_attrs[] = {
     { "l1", WEFT_FLOAT, 0, "0.0", "0..", "factor of sum |x|" },

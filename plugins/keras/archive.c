@@ -4,8 +4,8 @@
 #include <zip.h>
 #include "keras.h"
 
-#define MAX_CONFIG (64u << 20)       /* bytes of config.json */
-#define BOMB_FLOOR ((uint64_t)256 << 20)      /* members below may be compressed as well as they like */
+#define MAX_CONFIG (64u << 20)           /* bytes of config.json */
+#define BOMB_FLOOR ((uint64_t)256 << 20) /* members below may be compressed as well as they like */
 #define BOMB_RATIO 100
 #define MAX_MEMBERS 65536
 
@@ -26,40 +26,49 @@ static weft_status check_members(const keras_file *f, zip_t *zip)
 {
     zip_int64_t n = zip_get_num_entries(zip, 0), i;
 
-    if (n > MAX_MEMBERS) return keras_fail(f, WEFT_E_UNTRUSTED, "the zip has %lld members", (long long)n);
+    if (n > MAX_MEMBERS)
+        return keras_fail(f, WEFT_E_UNTRUSTED, "the zip has %lld members", (long long)n);
     for (i = 0; i < n; i++) {
         zip_stat_t s;
 
         if (zip_stat_index(zip, (zip_uint64_t)i, 0, &s))
-            return keras_fail(f, WEFT_E_IO, "member %lld of the zip: %s", (long long)i, zip_strerror(zip));
+            return keras_fail(f, WEFT_E_IO, "member %lld of the zip: %s", (long long)i,
+                              zip_strerror(zip));
         if (unsafe_name(s.name))
-            return keras_fail(f, WEFT_E_UNTRUSTED, "the member name \"%.200s\" leaves the archive (path traversal)", s.name);
+            return keras_fail(f, WEFT_E_UNTRUSTED,
+                              "the member name \"%.200s\" leaves the archive (path traversal)",
+                              s.name);
         if (zip_name_locate(zip, s.name, 0) != i)
-            return keras_fail(f, WEFT_E_UNTRUSTED, "the member \"%.200s\" is there twice (duplicate)", s.name);
+            return keras_fail(f, WEFT_E_UNTRUSTED,
+                              "the member \"%.200s\" is there twice (duplicate)", s.name);
         if (s.size > BOMB_FLOOR && s.size / BOMB_RATIO > s.comp_size)
-            return keras_fail(f, WEFT_E_UNTRUSTED, "the member \"%.200s\" expands from %llu to %llu bytes (a zip bomb); "
-                              "store it with less compression if it is real", s.name,
-                              (unsigned long long)s.comp_size, (unsigned long long)s.size);
+            return keras_fail(f, WEFT_E_UNTRUSTED,
+                              "the member \"%.200s\" expands from %llu to %llu bytes (a zip bomb); "
+                              "store it with less compression if it is real",
+                              s.name, (unsigned long long)s.comp_size, (unsigned long long)s.size);
     }
     return WEFT_OK;
 }
 
 /* Opens a member; NULL in *file if there is none of that name. */
-static weft_status open_member(const keras_file *f, zip_t *zip, const char *name, zip_file_t **file, uint64_t *size)
+static weft_status open_member(const keras_file *f, zip_t *zip, const char *name, zip_file_t **file,
+                               uint64_t *size)
 {
     zip_stat_t s;
     zip_int64_t i = zip_name_locate(zip, name, 0);
 
     *file = NULL;
     if (i < 0) return WEFT_OK;
-    if (zip_stat_index(zip, (zip_uint64_t)i, 0, &s) || !(*file = zip_fopen_index(zip, (zip_uint64_t)i, 0)))
+    if (zip_stat_index(zip, (zip_uint64_t)i, 0, &s) ||
+        !(*file = zip_fopen_index(zip, (zip_uint64_t)i, 0)))
         return keras_fail(f, WEFT_E_IO, "member %s: %s", name, zip_strerror(zip));
     *size = s.size;
     return WEFT_OK;
 }
 
 /* A whole member; *data is NULL if there is none of that name. One byte more must not come. */
-static weft_status read_member(const keras_file *f, zip_t *zip, const char *name, void **data, size_t *n)
+static weft_status read_member(const keras_file *f, zip_t *zip, const char *name, void **data,
+                               size_t *n)
 {
     zip_file_t *file = NULL;
     char *bytes = NULL, extra;
@@ -69,7 +78,8 @@ static weft_status read_member(const keras_file *f, zip_t *zip, const char *name
     *data = NULL;
     if ((st = open_member(f, zip, name, &file, &size)) || !file) return st;
     if (size > SIZE_MAX - 1 || !(bytes = malloc((size_t)size + 1))) {
-        st = keras_fail(f, WEFT_E_NOMEM, "no memory for the %llu bytes of %s", (unsigned long long)size, name);
+        st = keras_fail(f, WEFT_E_NOMEM, "no memory for the %llu bytes of %s",
+                        (unsigned long long)size, name);
         goto out;
     }
     while (at < size) {
@@ -79,8 +89,10 @@ static weft_status read_member(const keras_file *f, zip_t *zip, const char *name
         at += (uint64_t)got;
     }
     if (at < size || zip_fread(file, &extra, 1) != 0) {
-        st = keras_fail(f, WEFT_E_UNTRUSTED, "member %s is damaged: its size or checksum differs from what the zip says "
-                        "(%llu bytes)", name, (unsigned long long)size);
+        st = keras_fail(f, WEFT_E_UNTRUSTED,
+                        "member %s is damaged: its size or checksum differs from what the zip says "
+                        "(%llu bytes)",
+                        name, (unsigned long long)size);
         goto out;
     }
     bytes[size] = 0;
@@ -106,8 +118,10 @@ static weft_status read_config(keras_file *f, zip_t *zip)
                           (unsigned long long)s.size, MAX_CONFIG);
     if ((st = read_member(f, zip, "config.json", &text, &n))) return st;
     if (!text)
-        return keras_fail(f, WEFT_E_IO, "there is no config.json in it: it is no .keras file of Keras 3; a file of Keras 2 "
-                          "(.h5) is saved again by Keras 3 as .keras");
+        return keras_fail(
+            f, WEFT_E_IO,
+            "there is no config.json in it: it is no .keras file of Keras 3; a file of Keras 2 "
+            "(.h5) is saved again by Keras 3 as .keras");
     f->config = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
     if (!f->config)
         st = keras_fail(f, WEFT_E_UNTRUSTED, "config.json, line %d: %s", error.line, error.text);
@@ -125,17 +139,21 @@ weft_status keras_archive_read(keras_file *f)
     zip = zip_open(f->path, ZIP_RDONLY | ZIP_CHECKCONS, &code);
     if (!zip) {
         zip_error_init_with_code(&error, code);
-        st = keras_fail(f, code == ZIP_ER_NOENT ? WEFT_E_NOTFOUND : WEFT_E_IO, "cannot be read as a zip (a .keras file is "
-                        "one): %s", zip_error_strerror(&error));
+        st = keras_fail(f, code == ZIP_ER_NOENT ? WEFT_E_NOTFOUND : WEFT_E_IO,
+                        "cannot be read as a zip (a .keras file is "
+                        "one): %s",
+                        zip_error_strerror(&error));
         zip_error_fini(&error);
         return st;
     }
     if ((st = check_members(f, zip)) || (st = read_config(f, zip))) goto out;
     if ((st = read_member(f, zip, "model.weights.h5", &f->weights, &f->n_weights))) goto out;
     if (!f->weights)
-        st = keras_fail(f, WEFT_E_IO, "there is no model.weights.h5 in it: the weights are missing%s",
+        st = keras_fail(f, WEFT_E_IO,
+                        "there is no model.weights.h5 in it: the weights are missing%s",
                         zip_name_locate(zip, "model.weights.npz", 0) >= 0
-                            ? "; model.weights.npz is not read: save the model with h5py installed" : "");
+                            ? "; model.weights.npz is not read: save the model with h5py installed"
+                            : "");
 out:
     zip_discard(zip);
     return st;

@@ -1,5 +1,6 @@
-/* A layer's config (JSON) as attribute text. The class's schema decides what is taken; Keras's values that have
- * another spelling in attribute text (functions, nested objects, null in lists) are translated. */
+/* A layer's config (JSON) as attribute text. The class's schema decides what is taken; Keras's
+ * values that have another spelling in attribute text (functions, nested objects, null in lists)
+ * are translated. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +27,16 @@ void keras_text_add(keras_text *t, const char *s, size_t n)
     t->s[t->n] = 0;
 }
 
-void keras_text_str(keras_text *t, const char *s) { keras_text_add(t, s, strlen(s)); }
+void keras_text_str(keras_text *t, const char *s)
+{
+    keras_text_add(t, s, strlen(s));
+}
 
 static int is_word(const char *s)
 {
     if (!isalpha((unsigned char)*s) && *s != '_') return 0;
-    while (isalnum((unsigned char)*s) || *s == '_' || *s == '.') s++;
+    while (isalnum((unsigned char)*s) || *s == '_' || *s == '.')
+        s++;
     return *s == 0;
 }
 
@@ -49,22 +54,26 @@ static void add_number(keras_text *t, const json_t *v)
 {
     char *s = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
 
-    if (s) keras_text_str(t, s);
-    else t->failed = 1;
+    if (s)
+        keras_text_str(t, s);
+    else
+        t->failed = 1;
     free(s);
 }
 
-static weft_status add_value(const keras_file *f, const weft_attr *attr, const char *layer, const json_t *v,
-                             keras_text *t, int depth);
+static weft_status add_value(const keras_file *f, const weft_attr *attr, const char *layer,
+                             const json_t *v, keras_text *t, int depth);
 
 /* Every argument of an initializer, regularizer or the like that holds a plain value. */
-static weft_status add_arguments(const keras_file *f, const char *layer, const json_t *config, keras_text *t, int depth)
+static weft_status add_arguments(const keras_file *f, const char *layer, const json_t *config,
+                                 keras_text *t, int depth)
 {
     static const weft_attr any = { .type = WEFT_STRING };
     const char *key, *between = "";
     json_t *v;
 
-    json_object_foreach((json_t *)config, key, v) {
+    json_object_foreach((json_t *)config, key, v)
+    {
         weft_status st;
 
         if (json_is_object(v) || json_is_null(v) || !is_word(key)) continue;
@@ -77,9 +86,10 @@ static weft_status add_arguments(const keras_file *f, const char *layer, const j
     return WEFT_OK;
 }
 
-/* {"class_name": .., "config": ..}: a function by name, a layer with its config, or an initializer. */
-static weft_status add_object(const keras_file *f, const weft_attr *attr, const char *layer, const json_t *v,
-                              keras_text *t, int depth)
+/* {"class_name": .., "config": ..}: a function by name, a layer with its config, or an initializer.
+ */
+static weft_status add_object(const keras_file *f, const weft_attr *attr, const char *layer,
+                              const json_t *v, keras_text *t, int depth)
 {
     const char *class_name = keras_string(v, "class_name");
     const json_t *config = json_object_get(v, "config");
@@ -90,33 +100,43 @@ static weft_status add_object(const keras_file *f, const weft_attr *attr, const 
         return add_value(f, attr, layer, json_object_get(v, "items"), t, depth + 1);
     if (class_name && !strcmp(class_name, "__numpy__"))
         return add_value(f, attr, layer, json_object_get(config, "value"), t, depth + 1);
-    if (class_name && !strcmp(class_name, "function") && json_is_string(config)) class_name = json_string_value(config);
+    if (class_name && !strcmp(class_name, "function") && json_is_string(config))
+        class_name = json_string_value(config);
     if (!class_name || !is_word(class_name))
-        return keras_fail(f, WEFT_E_UNTRUSTED, "layer \"%s\": %s is an object without a usable class_name", layer,
+        return keras_fail(f, WEFT_E_UNTRUSTED,
+                          "layer \"%s\": %s is an object without a usable class_name", layer,
                           attr->name ? attr->name : "a value");
     keras_text_str(t, class_name);
     if (!json_is_object(config)) return WEFT_OK;
     keras_text_str(t, "(");
     cls = f->api->layer_class(f->root, class_name);
-    st = cls ? keras_attributes(f, cls, layer, config, t) : add_arguments(f, layer, config, t, depth + 1);
+    st = cls ? keras_attributes(f, cls, layer, config, t)
+             : add_arguments(f, layer, config, t, depth + 1);
     keras_text_str(t, ")");
     return st;
 }
 
-static weft_status add_value(const keras_file *f, const weft_attr *attr, const char *layer, const json_t *v,
-                             keras_text *t, int depth)
+static weft_status add_value(const keras_file *f, const weft_attr *attr, const char *layer,
+                             const json_t *v, keras_text *t, int depth)
 {
     size_t i;
     weft_status st;
 
     if (depth > MAX_NESTING)
-        return keras_fail(f, WEFT_E_UNTRUSTED, "layer \"%s\": %s is nested too deeply", layer, attr->name);
-    if (!v || json_is_null(v)) keras_text_str(t, depth ? "-1" : "none");      /* None in a shape is -1 */
-    else if (json_is_boolean(v)) keras_text_str(t, json_is_true(v) ? "true" : "false");
-    else if (json_is_number(v)) add_number(t, v);
-    else if (json_is_string(v) && is_word(json_string_value(v))) keras_text_str(t, json_string_value(v));
-    else if (json_is_string(v)) add_string(t, json_string_value(v));
-    else if (json_is_object(v)) return add_object(f, attr, layer, v, t, depth);
+        return keras_fail(f, WEFT_E_UNTRUSTED, "layer \"%s\": %s is nested too deeply", layer,
+                          attr->name);
+    if (!v || json_is_null(v))
+        keras_text_str(t, depth ? "-1" : "none"); /* None in a shape is -1 */
+    else if (json_is_boolean(v))
+        keras_text_str(t, json_is_true(v) ? "true" : "false");
+    else if (json_is_number(v))
+        add_number(t, v);
+    else if (json_is_string(v) && is_word(json_string_value(v)))
+        keras_text_str(t, json_string_value(v));
+    else if (json_is_string(v))
+        add_string(t, json_string_value(v));
+    else if (json_is_object(v))
+        return add_object(f, attr, layer, v, t, depth);
     else {
         keras_text_str(t, "(");
         for (i = 0; i < json_array_size(v); i++) {
@@ -131,10 +151,12 @@ static weft_status add_value(const keras_file *f, const weft_attr *attr, const c
 /* What every layer's config has, or what says nothing about its results. */
 static int is_common(const char *key)
 {
-    static const char *const keys[] = { "name", "trainable", "dtype", "batch_input_shape", "batch_shape", "autocast",
-        "lora_rank", "lora_alpha", "quantization_config", "supports_masking", "renorm",
-        "renorm_clipping", "renorm_momentum", "input_shape", "input_dtype",
-        "sparse", "ragged", "fused", "virtual_batch_size", NULL };
+    static const char *const keys[] = {
+        "name",     "trainable",       "dtype",           "batch_input_shape",   "batch_shape",
+        "autocast", "lora_rank",       "lora_alpha",      "quantization_config", "supports_masking",
+        "renorm",   "renorm_clipping", "renorm_momentum", "input_shape",         "input_dtype",
+        "sparse",   "ragged",          "fused",           "virtual_batch_size",  NULL
+    };
     int i;
 
     for (i = 0; keys[i]; i++)
@@ -151,17 +173,18 @@ static int has_attr(const weft_layer_class *cls, const char *key)
     return 0;
 }
 
-weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer, const json_t *config,
-                             keras_text *text)
+weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer,
+                             const json_t *config, keras_text *text)
 {
     const weft_attr *a;
     const char *key, *between = "";
     json_t *v;
 
-    json_object_foreach((json_t *)config, key, v)
-        if (!is_common(key) && !has_attr(cls, key) && !json_is_null(v) && !json_is_false(v))
-            keras_warn(f, "layer \"%s\" (%s): its config has \"%.100s\", which is not known and ignored", layer,
-                       cls->name, key);
+    json_object_foreach((json_t *)config, key, v) if (!is_common(key) && !has_attr(cls, key) &&
+                                                      !json_is_null(v) && !json_is_false(v))
+        keras_warn(f,
+                   "layer \"%s\" (%s): its config has \"%.100s\", which is not known and ignored",
+                   layer, cls->name, key);
     for (a = cls->attrs; a && a->name; a++) {
         weft_status st;
 
@@ -173,5 +196,7 @@ weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, c
         if ((st = add_value(f, a, layer, v, text, 0))) return st;
         between = " ";
     }
-    return text->failed ? keras_fail(f, WEFT_E_NOMEM, "no memory for the attributes of layer \"%s\"", layer) : WEFT_OK;
+    return text->failed
+               ? keras_fail(f, WEFT_E_NOMEM, "no memory for the attributes of layer \"%s\"", layer)
+               : WEFT_OK;
 }

@@ -1,19 +1,26 @@
-/* A Functional config: layers in the order of their calls, found by walking from every call to its inputs. */
+/* A Functional config: layers in the order of their calls, found by walking from every call to its
+ * inputs. */
 #include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 
 typedef enum { NODE_NEW, NODE_OPEN, NODE_DONE } node_state;
-typedef struct node { uint32_t layer, number, call; node_state state; } node;
+typedef struct node {
+    uint32_t layer, number, call;
+    node_state state;
+} node;
 
 typedef struct functional {
     const keras_file *f;
     weft_model *into;
-    keras_layer *layer; size_t n_layers;
-    node *node; size_t n_nodes;
-    uint32_t *stack; size_t n_stack;     /* nodes being walked */
-    const char *reader;                  /* whose connections are being looked at, for messages */
-    json_t *index;                       /* layer name -> number */
+    keras_layer *layer;
+    size_t n_layers;
+    node *node;
+    size_t n_nodes;
+    uint32_t *stack;
+    size_t n_stack;     /* nodes being walked */
+    const char *reader; /* whose connections are being looked at, for messages */
+    json_t *index;      /* layer name -> number */
 } functional;
 
 /* {"class_name": "__keras_tensor__", "config": {"keras_history": [layer, node, tensor]}} */
@@ -21,30 +28,38 @@ static const json_t *tensor_history(const json_t *v)
 {
     const char *cls = keras_string(v, "class_name");
 
-    return cls && !strcmp(cls, "__keras_tensor__") ? json_object_get(json_object_get(v, "config"), "keras_history") : NULL;
+    return cls && !strcmp(cls, "__keras_tensor__")
+               ? json_object_get(json_object_get(v, "config"), "keras_history")
+               : NULL;
 }
 
 static weft_status fail_history(const functional *u, const json_t *history)
 {
     char *text = json_dumps(history, JSON_COMPACT);
-    weft_status st = keras_fail(u->f, WEFT_E_UNTRUSTED, "%s is connected to %.200s, which should be [layer, call, result] of "
-                                "a layer of the model", u->reader, text ? text : "?");
+    weft_status st =
+        keras_fail(u->f, WEFT_E_UNTRUSTED,
+                   "%s is connected to %.200s, which should be [layer, call, result] of "
+                   "a layer of the model",
+                   u->reader, text ? text : "?");
 
     free(text);
     return st;
 }
 
-/* [layer, node, tensor] as numbers; the layer must exist. Keras counts the nodes of nested models from 1 in
- * input_layers and output_layers: a number one too high means the one before. */
-static weft_status resolve(const functional *u, const json_t *history, uint32_t *layer, uint32_t *number, uint32_t *tensor)
+/* [layer, node, tensor] as numbers; the layer must exist. Keras counts the nodes of nested models
+ * from 1 in input_layers and output_layers: a number one too high means the one before. */
+static weft_status resolve(const functional *u, const json_t *history, uint32_t *layer,
+                           uint32_t *number, uint32_t *tensor)
 {
     const json_t *i = json_object_get(u->index, json_string_value(json_array_get(history, 0))
-                                                ? json_string_value(json_array_get(history, 0)) : "");
+                                                    ? json_string_value(json_array_get(history, 0))
+                                                    : "");
     const json_t *n = json_array_get(history, 1), *t = json_array_get(history, 2);
     const keras_layer *l;
     json_int_t nodes;
 
-    if (!i || !json_is_integer(n) || !json_is_integer(t) || json_integer_value(n) < 0 || json_integer_value(t) < 0)
+    if (!i || !json_is_integer(n) || !json_is_integer(t) || json_integer_value(n) < 0 ||
+        json_integer_value(t) < 0)
         return fail_history(u, history);
     *layer = (uint32_t)json_integer_value(i);
     l = &u->layer[*layer];
@@ -53,15 +68,20 @@ static weft_status resolve(const functional *u, const json_t *history, uint32_t 
     *tensor = (uint32_t)(json_integer_value(t) > UINT16_MAX ? UINT16_MAX : json_integer_value(t));
     if (*number == nodes && nodes > 0) (*number)--;
     if (*number < nodes) return WEFT_OK;
-    return keras_fail(u->f, WEFT_E_UNTRUSTED, "a connection comes from call %u of layer \"%s\", which is called %lld times",
+    return keras_fail(u->f, WEFT_E_UNTRUSTED,
+                      "a connection comes from call %u of layer \"%s\", which is called %lld times",
                       *number, l->name, (long long)nodes);
 }
 
-typedef struct history_list { const json_t *item[1024]; size_t n; } history_list;
+typedef struct history_list {
+    const json_t *item[1024];
+    size_t n;
+} history_list;
 
-/* Every tensor in args and kwargs, in order. What is neither a tensor nor without effect is refused. */
-static weft_status collect(const functional *u, const keras_layer *l, const char *key, const json_t *v, history_list *list,
-                           int depth)
+/* Every tensor in args and kwargs, in order. What is neither a tensor nor without effect is
+ * refused. */
+static weft_status collect(const functional *u, const keras_layer *l, const char *key,
+                           const json_t *v, history_list *list, int depth)
 {
     const json_t *history = json_is_object(v) ? tensor_history(v) : NULL, *item;
     const char *name;
@@ -70,30 +90,35 @@ static weft_status collect(const functional *u, const keras_layer *l, const char
 
     if (history) {
         if (list->n == sizeof list->item / sizeof *list->item)
-            return keras_fail(u->f, WEFT_E_UNSUPPORTED, "layer \"%s\" is called on more than %zu tensors", l->name, list->n);
+            return keras_fail(u->f, WEFT_E_UNSUPPORTED,
+                              "layer \"%s\" is called on more than %zu tensors", l->name, list->n);
         list->item[list->n++] = history;
         return WEFT_OK;
     }
-    if (depth > 8) return keras_fail(u->f, WEFT_E_UNTRUSTED, "layer \"%s\": its arguments are nested too deeply", l->name);
+    if (depth > 8)
+        return keras_fail(u->f, WEFT_E_UNTRUSTED,
+                          "layer \"%s\": its arguments are nested too deeply", l->name);
     if (json_is_array(v)) {
-        json_array_foreach((json_t *)v, i, item)
-            if ((st = collect(u, l, key, item, list, depth + 1))) return st;
+        json_array_foreach((json_t *)v, i,
+                           item) if ((st = collect(u, l, key, item, list, depth + 1))) return st;
         return WEFT_OK;
     }
     if (json_is_object(v) && !keras_string(v, "class_name")) {
-        json_object_foreach((json_t *)v, name, item)
-            if ((st = collect(u, l, name, item, list, depth + 1))) return st;
+        json_object_foreach((json_t *)v, name,
+                            item) if ((st = collect(u, l, name, item, list, depth + 1))) return st;
         return WEFT_OK;
     }
     if (json_is_null(v) || (json_is_false(v) && !strcmp(key, "training"))) return WEFT_OK;
-    return keras_fail(u->f, WEFT_E_UNSUPPORTED, "layer \"%s\" (%s) is called with the argument %s, which is no tensor",
+    return keras_fail(u->f, WEFT_E_UNSUPPORTED,
+                      "layer \"%s\" (%s) is called with the argument %s, which is no tensor",
                       l->name, l->class_name, key);
 }
 
 static weft_status node_inputs(functional *u, const node *n, history_list *list)
 {
     const keras_layer *l = &u->layer[n->layer];
-    const json_t *entry = json_array_get(l->nodes, n->number), *args = json_object_get(entry, "args");
+    const json_t *entry = json_array_get(l->nodes, n->number),
+                 *args = json_object_get(entry, "args");
     const char *key;
     json_t *v;
     weft_status st;
@@ -101,11 +126,13 @@ static weft_status node_inputs(functional *u, const node *n, history_list *list)
     list->n = 0;
     u->reader = l->name;
     if (!json_is_array(args))
-        return keras_fail(u->f, WEFT_E_UNSUPPORTED, "layer \"%s\": its inbound_nodes are not as Keras 3 writes them; open "
-                          "the file in Keras 3 and save it again", l->name);
+        return keras_fail(u->f, WEFT_E_UNSUPPORTED,
+                          "layer \"%s\": its inbound_nodes are not as Keras 3 writes them; open "
+                          "the file in Keras 3 and save it again",
+                          l->name);
     if ((st = collect(u, l, "args", args, list, 0))) return st;
-    json_object_foreach(json_object_get(entry, "kwargs"), key, v)
-        if ((st = collect(u, l, key, v, list, 0))) return st;
+    json_object_foreach(json_object_get(entry, "kwargs"), key,
+                        v) if ((st = collect(u, l, key, v, list, 0))) return st;
     return WEFT_OK;
 }
 
@@ -119,7 +146,8 @@ static weft_status tensor_of(const functional *u, const json_t *history, weft_te
     if (st) return st;
     l = &u->layer[layer];
     *tensor = keras_is_input(l->class_name)
-                  ? l->tensor : u->f->api->result(u->into, l->id, u->node[l->first_node + number].call, index);
+                  ? l->tensor
+                  : u->f->api->result(u->into, l->id, u->node[l->first_node + number].call, index);
     return WEFT_OK;
 }
 
@@ -132,7 +160,8 @@ static weft_status call_node(functional *u, node *n, const history_list *list)
     size_t i;
 
     if (!x) return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu inputs", list->n);
-    for (i = 0; !st && i < list->n; i++) st = tensor_of(u, list->item[i], &x[i]);
+    for (i = 0; !st && i < list->n; i++)
+        st = tensor_of(u, list->item[i], &x[i]);
     if (!st) {
         u->f->api->call(u->into, l->id, x, (uint32_t)list->n, NULL);
         n->call = l->n_calls++;
@@ -157,7 +186,8 @@ static weft_status push_input(functional *u, const history_list *list, int *push
         at = u->layer[layer].first_node + number;
         if (u->node[at].state == NODE_DONE) continue;
         if (u->node[at].state == NODE_OPEN)
-            return keras_fail(u->f, WEFT_E_UNTRUSTED, "the layers form a cycle: layer \"%s\" needs its own result",
+            return keras_fail(u->f, WEFT_E_UNTRUSTED,
+                              "the layers form a cycle: layer \"%s\" needs its own result",
                               u->layer[layer].name);
         u->node[at].state = NODE_OPEN;
         u->stack[u->n_stack++] = at;
@@ -188,28 +218,36 @@ static weft_status walk(functional *u, uint32_t start, history_list *list)
 }
 
 typedef weft_status (*port_fn)(functional *, const json_t *);
-static weft_status each_port(const functional *u, const json_t *ports, port_fn fn, functional *user, int depth);
+static weft_status each_port(const functional *u, const json_t *ports, port_fn fn, functional *user,
+                             int depth);
 
-static int compare_keys(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* Names to ports, in Keras's order: sorted by name. */
-static weft_status each_named_port(const functional *u, const json_t *ports, port_fn fn, functional *user, int depth)
+static weft_status each_named_port(const functional *u, const json_t *ports, port_fn fn,
+                                   functional *user, int depth)
 {
     const char **keys = calloc(json_object_size(ports) + 1, sizeof *keys), *key;
     weft_status st = WEFT_OK;
     json_t *item;
     size_t n = 0, i;
 
-    if (!keys) return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu names", json_object_size(ports));
+    if (!keys)
+        return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu names", json_object_size(ports));
     json_object_foreach((json_t *)ports, key, item) keys[n++] = key;
     qsort(keys, n, sizeof *keys, compare_keys);
-    for (i = 0; !st && i < n; i++) st = each_port(u, json_object_get(ports, keys[i]), fn, user, depth + 1);
+    for (i = 0; !st && i < n; i++)
+        st = each_port(u, json_object_get(ports, keys[i]), fn, user, depth + 1);
     free(keys);
     return st;
 }
 
 /* A bare [layer, node, tensor], a list of them, or names to them: calls fn for each in order. */
-static weft_status each_port(const functional *u, const json_t *ports, port_fn fn, functional *user, int depth)
+static weft_status each_port(const functional *u, const json_t *ports, port_fn fn, functional *user,
+                             int depth)
 {
     const json_t *item;
     weft_status st;
@@ -217,10 +255,11 @@ static weft_status each_port(const functional *u, const json_t *ports, port_fn f
 
     if (json_is_array(ports) && json_is_string(json_array_get(ports, 0))) return fn(user, ports);
     if (depth > 4 || (!json_is_array(ports) && !json_is_object(ports)))
-        return keras_fail(u->f, WEFT_E_UNTRUSTED, "input_layers or output_layers is no list of [layer, node, tensor]");
+        return keras_fail(u->f, WEFT_E_UNTRUSTED,
+                          "input_layers or output_layers is no list of [layer, node, tensor]");
     if (json_is_array(ports))
-        json_array_foreach((json_t *)ports, i, item)
-            if ((st = each_port(u, item, fn, user, depth + 1))) return st;
+        json_array_foreach((json_t *)ports, i,
+                           item) if ((st = each_port(u, item, fn, user, depth + 1))) return st;
     return json_is_object(ports) ? each_named_port(u, ports, fn, user, depth) : WEFT_OK;
 }
 
@@ -229,7 +268,8 @@ static weft_status make_input(functional *u, keras_layer *l)
     const json_t *shape = json_object_get(l->config, "batch_shape");
 
     if (l->tensor) return WEFT_OK;
-    return keras_input(u->f, l->name, shape ? shape : json_object_get(l->config, "batch_input_shape"), l->config,
+    return keras_input(u->f, l->name,
+                       shape ? shape : json_object_get(l->config, "batch_input_shape"), l->config,
                        u->into, &l->tensor);
 }
 
@@ -240,8 +280,8 @@ static weft_status add_input(functional *u, const json_t *history)
 
     if (st) return st;
     if (!keras_is_input(u->layer[layer].class_name))
-        return keras_fail(u->f, WEFT_E_UNSUPPORTED, "input_layers names \"%s\", which is a %s", u->layer[layer].name,
-                          u->layer[layer].class_name);
+        return keras_fail(u->f, WEFT_E_UNSUPPORTED, "input_layers names \"%s\", which is a %s",
+                          u->layer[layer].name, u->layer[layer].class_name);
     return make_input(u, &u->layer[layer]);
 }
 
@@ -265,17 +305,21 @@ static weft_status list_layers(functional *u, const json_t *layers)
     u->n_layers = json_array_size(layers);
     u->layer = calloc(u->n_layers ? u->n_layers : 1, sizeof *u->layer);
     u->index = json_object();
-    if (!u->layer || !u->index) return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu layers", u->n_layers);
-    json_array_foreach((json_t *)layers, i, entry) {
+    if (!u->layer || !u->index)
+        return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu layers", u->n_layers);
+    json_array_foreach((json_t *)layers, i, entry)
+    {
         keras_layer *l = &u->layer[i];
 
         l->entry = entry;
         l->config = json_object_get(entry, "config");
         l->class_name = keras_string(entry, "class_name");
-        l->name = keras_string(entry, "name") ? keras_string(entry, "name") : keras_string(l->config, "name");
+        l->name = keras_string(entry, "name") ? keras_string(entry, "name")
+                                              : keras_string(l->config, "name");
         l->nodes = json_object_get(entry, "inbound_nodes");
         if (json_object_get(u->index, l->name))
-            return keras_fail(u->f, WEFT_E_UNTRUSTED, "the name \"%s\" is used for two layers", l->name);
+            return keras_fail(u->f, WEFT_E_UNTRUSTED, "the name \"%s\" is used for two layers",
+                              l->name);
         if (json_object_set_new(u->index, l->name, json_integer((json_int_t)i)))
             return keras_fail(u->f, WEFT_E_NOMEM, "no memory for the names of layers");
         l->first_node = (uint32_t)u->n_nodes;
@@ -290,14 +334,17 @@ static weft_status list_nodes(functional *u)
 
     u->node = calloc(u->n_nodes ? u->n_nodes : 1, sizeof *u->node);
     u->stack = calloc(u->n_nodes + 1, sizeof *u->stack);
-    if (!u->node || !u->stack) return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu calls", u->n_nodes);
+    if (!u->node || !u->stack)
+        return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu calls", u->n_nodes);
     for (i = 0; i < u->n_layers; i++)
-        for (k = 0; !keras_is_input(u->layer[i].class_name) && k < json_array_size(u->layer[i].nodes); k++)
+        for (k = 0;
+             !keras_is_input(u->layer[i].class_name) && k < json_array_size(u->layer[i].nodes); k++)
             u->node[at++] = (node){ .layer = (uint32_t)i, .number = (uint32_t)k };
     return WEFT_OK;
 }
 
-weft_status keras_build_functional(const keras_file *f, const json_t *config, weft_model *into, int depth)
+weft_status keras_build_functional(const keras_file *f, const json_t *config, weft_model *into,
+                                   int depth)
 {
     functional u = { .f = f, .into = into, .reader = "the list of inputs" };
     history_list *list = calloc(1, sizeof *list);
@@ -305,11 +352,13 @@ weft_status keras_build_functional(const keras_file *f, const json_t *config, we
     size_t i;
 
     if (!list) return keras_fail(f, WEFT_E_NOMEM, "no memory");
-    if ((st = list_layers(&u, json_object_get(config, "layers"))) || (st = list_nodes(&u))) goto out;
+    if ((st = list_layers(&u, json_object_get(config, "layers"))) || (st = list_nodes(&u)))
+        goto out;
     if ((st = each_port(&u, json_object_get(config, "input_layers"), add_input, &u, 0))) goto out;
     for (i = 0; i < u.n_layers; i++)
-        if (keras_is_input(u.layer[i].class_name) ? (st = make_input(&u, &u.layer[i]))
-                                                  : (st = keras_create_layer(f, &u.layer[i], into, depth)))
+        if (keras_is_input(u.layer[i].class_name)
+                ? (st = make_input(&u, &u.layer[i]))
+                : (st = keras_create_layer(f, &u.layer[i], into, depth)))
             goto out;
     for (i = 0; i < u.n_nodes; i++)
         if ((st = walk(&u, (uint32_t)i, list))) goto out;

@@ -1,22 +1,29 @@
-/* The format "keras": .keras files of Keras 3 (a zip of metadata.json, config.json, model.weights.h5). The file
- * is hostile until read: no code in it is run, and every size is checked before memory is taken. */
+/* The format "keras": .keras files of Keras 3 (a zip of metadata.json, config.json,
+ * model.weights.h5). The file is hostile until read: no code in it is run, and every size is
+ * checked before memory is taken. */
 #ifndef WEFT_PLUGINS_KERAS_H
 #define WEFT_PLUGINS_KERAS_H
 #include <jansson.h>
 #include <weft/format.h>
 
-/* What was found on the way: nested models with the class that the config gave them, on which the names of their
- * weights depend; and how many layers have a class that no plugin has. */
-typedef struct keras_sub { const weft_model *model; const char *class_name; } keras_sub;
-typedef struct keras_found { keras_sub *sub; size_t n_subs, n_missing; } keras_found;
+/* What was found on the way: nested models with the class that the config gave them, on which the
+ * names of their weights depend; and how many layers have a class that no plugin has. */
+typedef struct keras_sub {
+    const weft_model *model;
+    const char *class_name;
+} keras_sub;
+typedef struct keras_found {
+    keras_sub *sub;
+    size_t n_subs, n_missing;
+} keras_found;
 
 /* One file while it is read. */
 typedef struct keras_file {
     const weft_model_api *api;
     weft_model *root;
     const char *path;
-    json_t *config;                  /* of the whole model; borrowed pointers into it everywhere */
-    void *weights;                   /* model.weights.h5 */
+    json_t *config; /* of the whole model; borrowed pointers into it everywhere */
+    void *weights;  /* model.weights.h5 */
     size_t n_weights;
     keras_found *found;
 } keras_file;
@@ -30,39 +37,46 @@ void keras_warn(const keras_file *f, const char *format, ...) __attribute__((for
 weft_status keras_archive_read(keras_file *f);
 
 /* A growing string for attribute text. */
-typedef struct keras_text { char *s; size_t n, cap; int failed; } keras_text;
+typedef struct keras_text {
+    char *s;
+    size_t n, cap;
+    int failed;
+} keras_text;
 void keras_text_add(keras_text *t, const char *s, size_t n);
 void keras_text_str(keras_text *t, const char *s);
 
 /* attributes.c: a layer's config as attribute text of its class; only what the class has. */
-weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer, const json_t *config,
-                             keras_text *text);
+weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer,
+                             const json_t *config, keras_text *text);
 
 /* layers.c */
-typedef struct keras_layer {         /* one entry of "layers" */
+typedef struct keras_layer { /* one entry of "layers" */
     const char *name, *class_name;
-    const json_t *entry, *config, *nodes;    /* nodes: inbound_nodes, an array, or NULL */
-    weft_layer_id id;                /* 0 for an input */
-    weft_tensor_id tensor;           /* of an input */
-    weft_model *sub;                 /* a nested model */
-    uint32_t first_node;             /* number of its first call among all calls of the model */
-    uint32_t n_calls;                /* calls made so far */
+    const json_t *entry, *config, *nodes; /* nodes: inbound_nodes, an array, or NULL */
+    weft_layer_id id;                     /* 0 for an input */
+    weft_tensor_id tensor;                /* of an input */
+    weft_model *sub;                      /* a nested model */
+    uint32_t first_node; /* number of its first call among all calls of the model */
+    uint32_t n_calls;    /* calls made so far */
 } keras_layer;
 int keras_is_model(const char *class_name);
 int keras_is_input(const char *class_name);
-const char *keras_string(const json_t *object, const char *key);       /* NULL if it is no string */
+const char *keras_string(const json_t *object, const char *key); /* NULL if it is no string */
 /* Every class of the file that no plugin has, reported together. */
-weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix, int depth);
+weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix,
+                                int depth);
 /* Builds `model` (an object with class_name and config) into `into`; nested models by recursion. */
 weft_status keras_build(const keras_file *f, const json_t *model, weft_model *into, int depth);
 /* functional.c */
-weft_status keras_build_functional(const keras_file *f, const json_t *config, weft_model *into, int depth);
+weft_status keras_build_functional(const keras_file *f, const json_t *config, weft_model *into,
+                                   int depth);
 /* A layer of the class the entry names, created in `into`; models by recursion. */
-weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_model *into, int depth);
-weft_status keras_input(const keras_file *f, const char *name, const json_t *shape, const json_t *config,
-                        weft_model *into, weft_tensor_id *tensor);
+weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_model *into,
+                               int depth);
+weft_status keras_input(const keras_file *f, const char *name, const json_t *shape,
+                        const json_t *config, weft_model *into, weft_tensor_id *tensor);
 
 /* weights.c: model.weights.h5 into the variables. */
 weft_status keras_weights_read(const keras_file *f, weft_model *model);
-#define KERAS_MAX_DEPTH 32           /* of models in models */
+#define KERAS_MAX_DEPTH 32 /* of models in models */
 #endif

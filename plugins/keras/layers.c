@@ -1,4 +1,5 @@
-/* Layers of a config: which classes there are, inputs, Sequential models, and one layer at a time. */
+/* Layers of a config: which classes there are, inputs, Sequential models, and one layer at a time.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,10 @@ int keras_is_model(const char *class_name)
                           !strcmp(class_name, "Model"));
 }
 
-int keras_is_input(const char *class_name) { return class_name && !strcmp(class_name, "InputLayer"); }
+int keras_is_input(const char *class_name)
+{
+    return class_name && !strcmp(class_name, "InputLayer");
+}
 
 /* Why a class that no plugin has cannot be had, and what to do. */
 static const char *reason(const json_t *entry, const char *class_name)
@@ -23,36 +27,48 @@ static const char *reason(const json_t *entry, const char *class_name)
     const char *module = keras_string(entry, "module");
 
     if (!strcmp(class_name, "Lambda"))
-        return "it holds Python code, which is never run; ways out: replace it in Python by the Keras layers it stands "
-               "for and save again, or write it as a layer plugin of a few lines (plugins/example) and name that class "
+        return "it holds Python code, which is never run; ways out: replace it in Python by the "
+               "Keras layers it stands "
+               "for and save again, or write it as a layer plugin of a few lines "
+               "(plugins/example) and name that class "
                "in config.json";
     if (module && !strncmp(module, "keras.src.ops", 13))
-        return "an operation on tensors outside of a layer; use the layer of the same meaning (Add, Multiply, "
+        return "an operation on tensors outside of a layer; use the layer of the same meaning "
+               "(Add, Multiply, "
                "Concatenate, Reshape ..)";
     if (json_is_string(json_object_get(entry, "registered_name")))
-        return "a class of the model's author; write it as a layer plugin of the same name (see plugins/example)";
+        return "a class of the model's author; write it as a layer plugin of the same name (see "
+               "plugins/example)";
     return "no plugin has this class";
 }
 
-weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix, int depth)
+weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix,
+                                int depth)
 {
     const json_t *layers = json_object_get(json_object_get(model, "config"), "layers"), *entry;
     size_t i;
 
     if (depth > KERAS_MAX_DEPTH)
-        return keras_fail(f, WEFT_E_UNTRUSTED, "models are nested more than %d deep", KERAS_MAX_DEPTH);
+        return keras_fail(f, WEFT_E_UNTRUSTED, "models are nested more than %d deep",
+                          KERAS_MAX_DEPTH);
     if (!json_is_array(layers))
-        return keras_fail(f, WEFT_E_UNTRUSTED, "model \"%.100s\": its config has no list \"layers\"", prefix);
-    json_array_foreach((json_t *)layers, i, entry) {
+        return keras_fail(f, WEFT_E_UNTRUSTED,
+                          "model \"%.100s\": its config has no list \"layers\"", prefix);
+    json_array_foreach((json_t *)layers, i, entry)
+    {
         const char *cls = keras_string(entry, "class_name");
         const char *name = keras_string(json_object_get(entry, "config"), "name");
         char path[512];
         weft_status st;
 
         if (!cls || !name)
-            return keras_fail(f, WEFT_E_UNTRUSTED, "model \"%.100s\": entry %zu of its \"layers\" (%.100s) has no "
-                              "class_name or no config with a name", prefix, i,
-                              keras_string(entry, "name") ? keras_string(entry, "name") : cls ? cls : "?");
+            return keras_fail(f, WEFT_E_UNTRUSTED,
+                              "model \"%.100s\": entry %zu of its \"layers\" (%.100s) has no "
+                              "class_name or no config with a name",
+                              prefix, i,
+                              keras_string(entry, "name") ? keras_string(entry, "name")
+                              : cls                       ? cls
+                                                          : "?");
         snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "/" : "", name);
         if (keras_is_model(cls) && (st = keras_check_classes(f, entry, path, depth + 1))) return st;
         if (!keras_is_model(cls) && !keras_is_input(cls) && !f->api->layer_class(f->root, cls)) {
@@ -64,34 +80,47 @@ weft_status keras_check_classes(const keras_file *f, const json_t *model, const 
 }
 
 /* A list of sizes, null for unknown; the first is the batch. */
-static weft_status get_spec(const keras_file *f, const char *name, const json_t *shape, weft_spec *spec)
+static weft_status get_spec(const keras_file *f, const char *name, const json_t *shape,
+                            weft_spec *spec)
 {
     size_t i;
 
     if (!json_is_array(shape) || json_array_size(shape) > WEFT_MAX_RANK)
-        return keras_fail(f, WEFT_E_UNTRUSTED, "input \"%s\": its shape is no list of up to %d sizes", name, WEFT_MAX_RANK);
+        return keras_fail(f, WEFT_E_UNTRUSTED,
+                          "input \"%s\": its shape is no list of up to %d sizes", name,
+                          WEFT_MAX_RANK);
     spec->rank = (int32_t)json_array_size(shape);
     for (i = 0; i < json_array_size(shape); i++) {
         const json_t *v = json_array_get(shape, i);
 
-        if (json_is_null(v)) spec->dim[i] = i ? WEFT_ANY : WEFT_BATCH;
-        else if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= INT32_MAX)
+        if (json_is_null(v))
+            spec->dim[i] = i ? WEFT_ANY : WEFT_BATCH;
+        else if (json_is_integer(v) && json_integer_value(v) >= 0 &&
+                 json_integer_value(v) <= INT32_MAX)
             spec->dim[i] = json_integer_value(v);
         else if (json_is_integer(v))
-            return keras_fail(f, WEFT_E_UNTRUSTED, "input \"%s\": size %zu of its shape is %lld; it must be from 0 to "
-                              "2^31 - 1", name, i, (long long)json_integer_value(v));
-        else return keras_fail(f, WEFT_E_UNTRUSTED, "input \"%s\": size %zu of its shape is no whole number", name, i);
+            return keras_fail(f, WEFT_E_UNTRUSTED,
+                              "input \"%s\": size %zu of its shape is %lld; it must be from 0 to "
+                              "2^31 - 1",
+                              name, i, (long long)json_integer_value(v));
+        else
+            return keras_fail(f, WEFT_E_UNTRUSTED,
+                              "input \"%s\": size %zu of its shape is no whole number", name, i);
     }
     return WEFT_OK;
 }
 
-static weft_status get_dtype(const keras_file *f, const char *name, const json_t *config, weft_dtype *dtype)
+static weft_status get_dtype(const keras_file *f, const char *name, const json_t *config,
+                             weft_dtype *dtype)
 {
-    static const struct { const char *name; weft_dtype dtype; } known[] = {
-        { "float32", WEFT_F32 }, { "float64", WEFT_F64 }, { "int32", WEFT_I32 }, { "int64", WEFT_I64 },
-        { "uint8", WEFT_U8 }, { "bool", WEFT_BOOL } };
+    static const struct {
+        const char *name;
+        weft_dtype dtype;
+    } known[] = { { "float32", WEFT_F32 }, { "float64", WEFT_F64 }, { "int32", WEFT_I32 },
+                  { "int64", WEFT_I64 },   { "uint8", WEFT_U8 },    { "bool", WEFT_BOOL } };
     const json_t *v = json_object_get(config, "dtype");
-    const char *text = json_is_object(v) ? keras_string(json_object_get(v, "config"), "name") : json_string_value(v);
+    const char *text = json_is_object(v) ? keras_string(json_object_get(v, "config"), "name")
+                                         : json_string_value(v);
     size_t i;
 
     *dtype = WEFT_F32;
@@ -101,17 +130,20 @@ static weft_status get_dtype(const keras_file *f, const char *name, const json_t
             return WEFT_OK;
         }
     if (!text) return WEFT_OK;
-    return keras_fail(f, WEFT_E_UNSUPPORTED, "layer \"%s\" has dtype \"%.60s\"; float32, float64, int32, int64, uint8 and "
-                      "bool are read: save the model with dtype float32", name, text);
+    return keras_fail(f, WEFT_E_UNSUPPORTED,
+                      "layer \"%s\" has dtype \"%.60s\"; float32, float64, int32, int64, uint8 and "
+                      "bool are read: save the model with dtype float32",
+                      name, text);
 }
 
-weft_status keras_input(const keras_file *f, const char *name, const json_t *shape, const json_t *config,
-                        weft_model *into, weft_tensor_id *tensor)
+weft_status keras_input(const keras_file *f, const char *name, const json_t *shape,
+                        const json_t *config, weft_model *into, weft_tensor_id *tensor)
 {
     weft_spec spec = { 0 };
     weft_status st;
 
-    if ((st = get_spec(f, name, shape, &spec)) || (st = get_dtype(f, name, config, &spec.dtype))) return st;
+    if ((st = get_spec(f, name, shape, &spec)) || (st = get_dtype(f, name, config, &spec.dtype)))
+        return st;
     *tensor = f->api->input(into, name, &spec);
     return WEFT_OK;
 }
@@ -137,7 +169,9 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
     if (keras_is_model(layer->class_name)) {
         if (!(layer->sub = f->api->submodel(into, layer->name)))
             return keras_fail(f, WEFT_E_NOMEM, "no memory for model \"%s\"", layer->name);
-        if ((st = remember_sub(f, layer)) || (st = keras_build(f, layer->entry, layer->sub, depth + 1))) return st;
+        if ((st = remember_sub(f, layer)) ||
+            (st = keras_build(f, layer->entry, layer->sub, depth + 1)))
+            return st;
         layer->id = f->api->model_layer(into, layer->sub, layer->name);
         return WEFT_OK;
     }
@@ -149,12 +183,15 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
     return st;
 }
 
-/* The input of a Sequential: its InputLayer, or the shape that it was built with. Keras runs a Sequential with
- * any batch, also if the file names the batch of its first call. */
-static weft_status sequential_input(const keras_file *f, const json_t *model, weft_model *into, weft_tensor_id *x)
+/* The input of a Sequential: its InputLayer, or the shape that it was built with. Keras runs a
+ * Sequential with any batch, also if the file names the batch of its first call. */
+static weft_status sequential_input(const keras_file *f, const json_t *model, weft_model *into,
+                                    weft_tensor_id *x)
 {
-    const json_t *config = json_object_get(model, "config"), *layers = json_object_get(config, "layers");
-    const json_t *first = json_array_get(layers, 0), *first_config = json_object_get(first, "config");
+    const json_t *config = json_object_get(model, "config"),
+                 *layers = json_object_get(config, "layers");
+    const json_t *first = json_array_get(layers, 0),
+                 *first_config = json_object_get(first, "config");
     const json_t *shape = json_object_get(config, "build_input_shape");
     const char *name = "input";
     json_t *any_batch;
@@ -166,18 +203,22 @@ static weft_status sequential_input(const keras_file *f, const json_t *model, we
     } else {
         first_config = NULL;
     }
-    if (!json_is_array(shape)) shape = json_object_get(json_object_get(model, "build_config"), "input_shape");
     if (!json_is_array(shape))
-        return keras_fail(f, WEFT_E_UNSUPPORTED, "the Sequential model has no input shape: call it once in Keras (or "
+        shape = json_object_get(json_object_get(model, "build_config"), "input_shape");
+    if (!json_is_array(shape))
+        return keras_fail(f, WEFT_E_UNSUPPORTED,
+                          "the Sequential model has no input shape: call it once in Keras (or "
                           "give it an Input layer) before it is saved");
-    if (!(any_batch = json_copy((json_t *)shape))) return keras_fail(f, WEFT_E_NOMEM, "no memory for a shape");
+    if (!(any_batch = json_copy((json_t *)shape)))
+        return keras_fail(f, WEFT_E_NOMEM, "no memory for a shape");
     if (json_array_size(any_batch)) json_array_set_new(any_batch, 0, json_null());
     st = keras_input(f, name, any_batch, first_config, into, x);
     json_decref(any_batch);
     return st;
 }
 
-static weft_status build_sequential(const keras_file *f, const json_t *model, weft_model *into, int depth)
+static weft_status build_sequential(const keras_file *f, const json_t *model, weft_model *into,
+                                    int depth)
 {
     const json_t *layers = json_object_get(json_object_get(model, "config"), "layers"), *entry;
     weft_tensor_id x = 0;
@@ -186,7 +227,8 @@ static weft_status build_sequential(const keras_file *f, const json_t *model, we
     size_t i;
 
     if ((st = sequential_input(f, model, into, &x))) return st;
-    json_array_foreach((json_t *)layers, i, entry) {
+    json_array_foreach((json_t *)layers, i, entry)
+    {
         keras_layer layer = { .class_name = keras_string(entry, "class_name"), .entry = entry };
 
         if (keras_is_input(layer.class_name)) continue;
@@ -204,7 +246,8 @@ weft_status keras_build(const keras_file *f, const json_t *model, weft_model *in
     const char *class_name = keras_string(model, "class_name");
 
     if (depth > KERAS_MAX_DEPTH)
-        return keras_fail(f, WEFT_E_UNTRUSTED, "models are nested more than %d deep", KERAS_MAX_DEPTH);
+        return keras_fail(f, WEFT_E_UNTRUSTED, "models are nested more than %d deep",
+                          KERAS_MAX_DEPTH);
     if (!strcmp(class_name, "Sequential")) return build_sequential(f, model, into, depth);
     return keras_build_functional(f, json_object_get(model, "config"), into, depth);
 }

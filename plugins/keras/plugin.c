@@ -41,15 +41,21 @@ static weft_status check_root(const keras_file *f)
 {
     const char *class_name = keras_string(f->config, "class_name");
 
-    if (!json_is_object(f->config) || !class_name || !json_is_object(json_object_get(f->config, "config")))
-        return keras_fail(f, WEFT_E_UNTRUSTED, "config.json is no Keras model: it has no class_name or no config");
+    if (!json_is_object(f->config) || !class_name ||
+        !json_is_object(json_object_get(f->config, "config")))
+        return keras_fail(f, WEFT_E_UNTRUSTED,
+                          "config.json is no Keras model: it has no class_name or no config");
     if (!keras_is_model(class_name))
-        return keras_fail(f, WEFT_E_UNSUPPORTED, "the model is of class %.100s; Functional and Sequential models are read (a "
-                          "subclassed model is Python code: build it again by the functional API)", class_name);
+        return keras_fail(
+            f, WEFT_E_UNSUPPORTED,
+            "the model is of class %.100s; Functional and Sequential models are read (a "
+            "subclassed model is Python code: build it again by the functional API)",
+            class_name);
     return WEFT_OK;
 }
 
-static weft_status read(const weft_model_api *api, weft_model *model, const char *path, const char *options)
+static weft_status read(const weft_model_api *api, weft_model *model, const char *path,
+                        const char *options)
 {
     keras_found found = { 0 };
     keras_file f = { .api = api, .root = model, .path = path, .found = &found };
@@ -72,9 +78,14 @@ out:
 }
 
 static const weft_format format = {
-    .struct_size = sizeof format, .name = "keras", .extensions = ".keras",
-    .doc = "models of Keras 3: Functional and Sequential, nested and shared", .probe = probe, .read = read,
+    .struct_size = sizeof format,
+    .name = "keras",
+    .extensions = ".keras",
+    .doc = "models of Keras 3: Functional and Sequential, nested and shared",
+    .probe = probe,
+    .read = read,
 };
 static const weft_format *const formats[] = { &format, NULL };
 
-WEFT_PLUGIN(keras, .version = "0.1.0", .author = "the Weft authors", .license = "Apache-2.0", .formats = formats);
+WEFT_PLUGIN(keras, .version = "0.1.0", .author = "the Weft authors", .license = "Apache-2.0",
+            .formats = formats);

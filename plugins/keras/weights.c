@@ -1,5 +1,6 @@
-/* model.weights.h5 into the variables. Keras names groups by class and ordinal ("layers/dense_1/vars/0"), never by
- * layer name. Only datasets of exactly the variable's shape are read, so that no size in the file is believed. */
+/* model.weights.h5 into the variables. Keras names groups by class and ordinal
+ * ("layers/dense_1/vars/0"), never by layer name. Only datasets of exactly the variable's shape are
+ * read, so that no size in the file is believed. */
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,18 @@ static weft_status exists(const weights *w, const char *path, int *there)
         H5L_info_t info;
 
         if (path[n] == '/') n++;
-        while (path[n] && path[n] != '/' && n + 1 < sizeof part) n++;
+        while (path[n] && path[n] != '/' && n + 1 < sizeof part)
+            n++;
         memcpy(part, path, n);
         part[n] = 0;
-        if (H5Lexists(w->file, part, H5P_DEFAULT) <= 0 || H5Lget_info(w->file, part, &info, H5P_DEFAULT) < 0) return WEFT_OK;
+        if (H5Lexists(w->file, part, H5P_DEFAULT) <= 0 ||
+            H5Lget_info(w->file, part, &info, H5P_DEFAULT) < 0)
+            return WEFT_OK;
         if (info.type != H5L_TYPE_HARD)
-            return keras_fail(w->f, WEFT_E_UNTRUSTED, "model.weights.h5: \"%.300s\" is %s; Keras writes none", part,
-                              info.type == H5L_TYPE_SOFT ? "a soft link" : "an external link to another file");
+            return keras_fail(w->f, WEFT_E_UNTRUSTED,
+                              "model.weights.h5: \"%.300s\" is %s; Keras writes none", part,
+                              info.type == H5L_TYPE_SOFT ? "a soft link"
+                                                         : "an external link to another file");
     }
     *there = 1;
     return WEFT_OK;
@@ -66,12 +72,14 @@ static void shape_text(char *text, size_t size, const hsize_t *dim, int rank)
     int i;
 
     for (i = 0; i < rank && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%llu", i ? ", " : "", (unsigned long long)dim[i]);
+        at += (size_t)snprintf(text + at, size - at, "%s%llu", i ? ", " : "",
+                               (unsigned long long)dim[i]);
     if (at < size) snprintf(text + at, size - at, ")");
 }
 
 /* The dataset must hold numbers of exactly this spec, within this file, not virtual. */
-static weft_status check_dataset(const weights *w, hid_t set, const char *path, const char *variable, const weft_spec *spec)
+static weft_status check_dataset(const weights *w, hid_t set, const char *path,
+                                 const char *variable, const weft_spec *spec)
 {
     hid_t space = H5Dget_space(set), type = H5Dget_type(set), plist = H5Dget_create_plist(set);
     hsize_t dim[H5S_MAX_RANK] = { 0 }, want[WEFT_MAX_RANK];
@@ -89,16 +97,23 @@ static weft_status check_dataset(const weights *w, hid_t set, const char *path, 
     shape_text(got_text, sizeof got_text, dim, rank);
     shape_text(want_text, sizeof want_text, want, spec->rank);
     if (H5Pget_external_count(plist) > 0)
-        st = keras_fail(w->f, WEFT_E_UNTRUSTED, "model.weights.h5: dataset \"%s\" has its data in another file (external "
-                        "storage)", path);
+        st = keras_fail(w->f, WEFT_E_UNTRUSTED,
+                        "model.weights.h5: dataset \"%s\" has its data in another file (external "
+                        "storage)",
+                        path);
     else if (H5Pget_layout(plist) == H5D_VIRTUAL)
-        st = keras_fail(w->f, WEFT_E_UNTRUSTED, "model.weights.h5: dataset \"%s\" is a virtual dataset", path);
+        st = keras_fail(w->f, WEFT_E_UNTRUSTED,
+                        "model.weights.h5: dataset \"%s\" is a virtual dataset", path);
     else if (!same)
-        st = keras_fail(w->f, WEFT_E_SHAPE, "model.weights.h5: dataset \"%s\" has shape %s, but variable \"%s\" has %s",
+        st = keras_fail(w->f, WEFT_E_SHAPE,
+                        "model.weights.h5: dataset \"%s\" has shape %s, but variable \"%s\" has %s",
                         path, got_text, variable, want_text);
     else if (cls != H5T_FLOAT && cls != H5T_INTEGER)
-        st = keras_fail(w->f, WEFT_E_DTYPE, "model.weights.h5: dataset \"%s\" (variable \"%s\") holds no numbers of a dtype "
-                        "that can be read", path, variable);
+        st = keras_fail(
+            w->f, WEFT_E_DTYPE,
+            "model.weights.h5: dataset \"%s\" (variable \"%s\") holds no numbers of a dtype "
+            "that can be read",
+            path, variable);
     H5Pclose(plist);
     H5Tclose(type);
     H5Sclose(space);
@@ -107,14 +122,18 @@ static weft_status check_dataset(const weights *w, hid_t set, const char *path, 
 
 static uint64_t spec_bytes(const weft_spec *spec)
 {
-    uint64_t n = spec->dtype == WEFT_F64 || spec->dtype == WEFT_I64 ? 8 : spec->dtype == WEFT_U8 || spec->dtype == WEFT_BOOL ? 1 : 4;
+    uint64_t n = spec->dtype == WEFT_F64 || spec->dtype == WEFT_I64   ? 8
+                 : spec->dtype == WEFT_U8 || spec->dtype == WEFT_BOOL ? 1
+                                                                      : 4;
     int i;
 
-    for (i = 0; i < spec->rank; i++) n *= (uint64_t)spec->dim[i];
+    for (i = 0; i < spec->rank; i++)
+        n *= (uint64_t)spec->dim[i];
     return n;
 }
 
-static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id layer, uint32_t i, const char *path)
+static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id layer, uint32_t i,
+                                 const char *path)
 {
     const char *name = NULL;
     void *data = NULL;
@@ -125,16 +144,20 @@ static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id 
 
     if ((st = w->f->api->variable_spec(m, layer, i, &name, &spec, NULL))) return st;
     if ((set = H5Dopen2(w->file, path, H5P_DEFAULT)) < 0)
-        return keras_fail(w->f, WEFT_E_UNTRUSTED, "model.weights.h5: \"%s\" cannot be read as a dataset: the file is damaged",
-                          path);
+        return keras_fail(
+            w->f, WEFT_E_UNTRUSTED,
+            "model.weights.h5: \"%s\" cannot be read as a dataset: the file is damaged", path);
     if ((st = check_dataset(w, set, path, name, &spec))) goto out;
     bytes = spec_bytes(&spec);
     if (!(data = malloc(bytes ? bytes : 1))) {
-        st = keras_fail(w->f, WEFT_E_NOMEM, "no memory for the %llu bytes of \"%s\"", (unsigned long long)bytes, name);
+        st = keras_fail(w->f, WEFT_E_NOMEM, "no memory for the %llu bytes of \"%s\"",
+                        (unsigned long long)bytes, name);
         goto out;
     }
     if (H5Dread(set, memory_type(spec.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
-        st = keras_fail(w->f, WEFT_E_UNTRUSTED, "model.weights.h5: the data of \"%s\" cannot be read: the file is damaged", path);
+        st = keras_fail(w->f, WEFT_E_UNTRUSTED,
+                        "model.weights.h5: the data of \"%s\" cannot be read: the file is damaged",
+                        path);
         goto out;
     }
     st = w->f->api->variable_set(m, layer, i, data, (size_t)bytes);
@@ -145,7 +168,8 @@ out:
 }
 
 /* "<group>/vars/0", "1", ..: exactly as many as the layer has variables. */
-static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id, const char *name, const char *group)
+static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id, const char *name,
+                              const char *group)
 {
     uint32_t n = w->f->api->n_variables(m, id), i;
     char path[1024];
@@ -156,19 +180,30 @@ static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id,
         snprintf(path, sizeof path, "%s/vars/%u", group, (unsigned)i);
         if ((st = exists(w, path, &there))) return st;
         if (!there && i < n)
-            return keras_fail(w->f, WEFT_E_NOTFOUND, "layer \"%s\" has %u variables, but model.weights.h5 has only %u for it "
-                              "(there is no \"%s\")", name, (unsigned)n, (unsigned)i, path);
+            return keras_fail(
+                w->f, WEFT_E_NOTFOUND,
+                "layer \"%s\" has %u variables, but model.weights.h5 has only %u for it "
+                "(there is no \"%s\")",
+                name, (unsigned)n, (unsigned)i, path);
         if (there && i == n)
-            return keras_fail(w->f, WEFT_E_SHAPE, "layer \"%s\" has %u variables, but model.weights.h5 has more (\"%s\")",
-                              name, (unsigned)n, path);
+            return keras_fail(
+                w->f, WEFT_E_SHAPE,
+                "layer \"%s\" has %u variables, but model.weights.h5 has more (\"%s\")", name,
+                (unsigned)n, path);
         if (i < n && (st = read_variable(w, m, id, i, path))) return st;
     }
     return WEFT_OK;
 }
 
 /* How often each group name has been used. */
-typedef struct counter { char *name; uint32_t n; } counter;
-typedef struct counters { counter *item; size_t n; } counters;
+typedef struct counter {
+    char *name;
+    uint32_t n;
+} counter;
+typedef struct counters {
+    counter *item;
+    size_t n;
+} counters;
 
 static weft_status next_group(const weights *w, counters *c, const char *name, uint32_t *ordinal)
 {
@@ -182,7 +217,8 @@ static weft_status next_group(const weights *w, counters *c, const char *name, u
         }
     more = realloc(c->item, (c->n + 1) * sizeof *more);
     if (more) c->item = more;
-    if (!more || !(c->item[c->n].name = strdup(name))) return keras_fail(w->f, WEFT_E_NOMEM, "no memory for names");
+    if (!more || !(c->item[c->n].name = strdup(name)))
+        return keras_fail(w->f, WEFT_E_NOMEM, "no memory for names");
     c->item[c->n++].n = 1;
     *ordinal = 0;
     return WEFT_OK;
@@ -216,12 +252,17 @@ static weft_status read_model(const weights *w, weft_model *m, const char *prefi
         dot = cls ? strrchr(cls->name, '.') : NULL;
         snake(sub ? sub_class(w->f, sub) : dot ? dot + 1 : cls->name, stem, sizeof stem);
         if ((st = next_group(w, &c, stem, &ordinal))) break;
-        if (ordinal) snprintf(group, sizeof group, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
-        else snprintf(group, sizeof group, "%s/layers/%s", prefix, stem);
-        if (sub && depth < KERAS_MAX_DEPTH) st = read_model(w, sub, group, depth + 1);
-        else if (!sub && api->n_variables(m, id)) st = read_layer(w, m, id, name, group);
+        if (ordinal)
+            snprintf(group, sizeof group, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
+        else
+            snprintf(group, sizeof group, "%s/layers/%s", prefix, stem);
+        if (sub && depth < KERAS_MAX_DEPTH)
+            st = read_model(w, sub, group, depth + 1);
+        else if (!sub && api->n_variables(m, id))
+            st = read_layer(w, m, id, name, group);
     }
-    for (i = 0; i < c.n; i++) free(c.item[i].name);
+    for (i = 0; i < c.n; i++)
+        free(c.item[i].name);
     free(c.item);
     return st;
 }
@@ -231,7 +272,8 @@ static hid_t open_image(const keras_file *f)
 {
     hid_t plist = H5Pcreate(H5P_FILE_ACCESS), file = -1;
 
-    if (H5Pset_fapl_core(plist, 1 << 20, 0) >= 0 && H5Pset_file_image(plist, f->weights, f->n_weights) >= 0)
+    if (H5Pset_fapl_core(plist, 1 << 20, 0) >= 0 &&
+        H5Pset_file_image(plist, f->weights, f->n_weights) >= 0)
         file = H5Fopen("model.weights.h5", H5F_ACC_RDONLY, plist);
     H5Pclose(plist);
     return file;
@@ -247,7 +289,9 @@ weft_status keras_weights_read(const keras_file *f, weft_model *model)
     H5Eget_auto2(H5E_DEFAULT, &old, &old_data);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if ((w.file = open_image(f)) < 0) {
-        st = keras_fail(f, WEFT_E_UNTRUSTED, "model.weights.h5 (%zu bytes) is damaged: HDF5 cannot open it", f->n_weights);
+        st = keras_fail(f, WEFT_E_UNTRUSTED,
+                        "model.weights.h5 (%zu bytes) is damaged: HDF5 cannot open it",
+                        f->n_weights);
     } else {
         st = read_model(&w, model, "", 0);
         H5Fclose(w.file);

@@ -12,9 +12,12 @@ static weft_val raise_rank(weft_build *b, weft_val x, const weft_spec *s, int32_
 
     if (more == 0) return x;
     dim[0] = s->dim[0];
-    for (i = 0; i < more; i++) dim[1 + i] = 1;
-    for (i = 1; i < s->rank; i++) dim[i + more] = s->dim[i];
-    return weft_opf(b, "reshape", x, "shape=%s", weft_ints_text(shape, sizeof shape, dim, (uint32_t)rank));
+    for (i = 0; i < more; i++)
+        dim[1 + i] = 1;
+    for (i = 1; i < s->rank; i++)
+        dim[i + more] = s->dim[i];
+    return weft_opf(b, "reshape", x, "shape=%s",
+                    weft_ints_text(shape, sizeof shape, dim, (uint32_t)rank));
 }
 
 /* Axis by axis from the last, without the batch: equal, or one of them 1. */
@@ -27,15 +30,18 @@ static weft_status check_pair(weft_build *b, uint32_t i, const weft_spec *x, con
         int64_t p = x->dim[x->rank - k], q = y->dim[y->rank - k];
 
         if (p != q && p != 1 && q != 1 && p != WEFT_ANY && q != WEFT_ANY)
-            return weft_failf(b, WEFT_E_SHAPE, "inputs 0 and %u cannot be merged element by element: %s and %s "
-                              "differ on axis -%d (%lld and %lld), and neither is 1; bring the branches to one "
-                              "shape with a Dense or Conv of as many units, pooling, padding=same, or Reshape; "
-                              "or join them with Concatenate", (unsigned)i, merge_shape(first, x),
-                              merge_shape(other, y), (int)k, (long long)p, (long long)q);
+            return weft_failf(
+                b, WEFT_E_SHAPE,
+                "inputs 0 and %u cannot be merged element by element: %s and %s "
+                "differ on axis -%d (%lld and %lld), and neither is 1; bring the branches to one "
+                "shape with a Dense or Conv of as many units, pooling, padding=same, or Reshape; "
+                "or join them with Concatenate",
+                (unsigned)i, merge_shape(first, x), merge_shape(other, y), (int)k, (long long)p,
+                (long long)q);
     }
     if (x->dim[0] != y->dim[0] && x->dim[0] != 1 && y->dim[0] != 1)
-        return weft_failf(b, WEFT_E_SHAPE, "inputs 0 and %u have different batch sizes: %s and %s", (unsigned)i,
-                          merge_shape(first, x), merge_shape(other, y));
+        return weft_failf(b, WEFT_E_SHAPE, "inputs 0 and %u have different batch sizes: %s and %s",
+                          (unsigned)i, merge_shape(first, x), merge_shape(other, y));
     return WEFT_OK;
 }
 
@@ -51,10 +57,12 @@ static weft_val fold(weft_build *b, const char *join, const weft_val *x, uint32_
         uint32_t k = 0;
 
         args[0] = acc;
-        for (k = 1; k < 26 && done < n; k++, done++) args[k] = x[done];
+        for (k = 1; k < 26 && done < n; k++, done++)
+            args[k] = x[done];
         at = (size_t)snprintf(text, sizeof text, "expr=\"");
         if (strlen(join) > 1)
-            for (uint32_t i = 1; i < k; i++) at += (size_t)snprintf(text + at, sizeof text - at, "%s(", join);
+            for (uint32_t i = 1; i < k; i++)
+                at += (size_t)snprintf(text + at, sizeof text - at, "%s(", join);
         at += (size_t)snprintf(text + at, sizeof text - at, "a");
         for (uint32_t i = 1; i < k; i++)
             at += (size_t)snprintf(text + at, sizeof text - at, strlen(join) > 1 ? ",%c)" : "%c%c",
@@ -76,7 +84,8 @@ static weft_status merge(weft_build *b, const char *join, int mean)
         return weft_failf(b, WEFT_E_ARG, "%u inputs; at most %d", (unsigned)n, MERGE_MAX_INPUTS);
     if (b->api->spec(b, weft_in(b, 0), &first)) return weft_out(b, 0, 0);
     for (i = 0; i < n; i++) {
-        if (b->api->spec(b, weft_in(b, i), &s) || check_pair(b, i, &first, &s)) return weft_out(b, 0, 0);
+        if (b->api->spec(b, weft_in(b, i), &s) || check_pair(b, i, &first, &s))
+            return weft_out(b, 0, 0);
         if (s.rank > rank) rank = s.rank;
     }
     for (i = 0; i < n; i++) {
@@ -88,17 +97,41 @@ static weft_status merge(weft_build *b, const char *join, int mean)
     return weft_out(b, 0, y);
 }
 
-static weft_status build_add(weft_build *b) { return merge(b, "+", 0); }
-static weft_status build_multiply(weft_build *b) { return merge(b, "*", 0); }
-static weft_status build_average(weft_build *b) { return merge(b, "+", 1); }
-static weft_status build_maximum(weft_build *b) { return merge(b, "max", 0); }
-static weft_status build_minimum(weft_build *b) { return merge(b, "min", 0); }
-static weft_status build_subtract(weft_build *b) { return merge(b, "-", 0); }
+static weft_status build_add(weft_build *b)
+{
+    return merge(b, "+", 0);
+}
+static weft_status build_multiply(weft_build *b)
+{
+    return merge(b, "*", 0);
+}
+static weft_status build_average(weft_build *b)
+{
+    return merge(b, "+", 1);
+}
+static weft_status build_maximum(weft_build *b)
+{
+    return merge(b, "max", 0);
+}
+static weft_status build_minimum(weft_build *b)
+{
+    return merge(b, "min", 0);
+}
+static weft_status build_subtract(weft_build *b)
+{
+    return merge(b, "-", 0);
+}
 
-#define CLASS(id, label, takes, text)                                                          \
-    const weft_layer_class merge_##id = {                                                      \
-        .struct_size = sizeof merge_##id, .name = label, .version = 1, .min_version = 1,       \
-        .inputs = takes, .outputs = "y", .build = build_##id, .doc = text,                     \
+#define CLASS(id, label, takes, text)     \
+    const weft_layer_class merge_##id = { \
+        .struct_size = sizeof merge_##id, \
+        .name = label,                    \
+        .version = 1,                     \
+        .min_version = 1,                 \
+        .inputs = takes,                  \
+        .outputs = "y",                   \
+        .build = build_##id,              \
+        .doc = text,                      \
     }
 CLASS(add, "Add", "x...", "the sum of the inputs");
 CLASS(subtract, "Subtract", "x, y", "the first input minus the second");

@@ -21,7 +21,8 @@ const char *merge_shape(char *text, const weft_spec *spec)
             at += snprintf(text + at, (size_t)(MERGE_SHAPE_TEXT - at), "%s%lld x None", comma,
                            (long long)-spec->dim[i]);
         else
-            at += snprintf(text + at, (size_t)(MERGE_SHAPE_TEXT - at), "%s%lld", comma, (long long)spec->dim[i]);
+            at += snprintf(text + at, (size_t)(MERGE_SHAPE_TEXT - at), "%s%lld", comma,
+                           (long long)spec->dim[i]);
     }
     snprintf(text + at, (size_t)(MERGE_SHAPE_TEXT - at), ")");
     return text;

@@ -1,5 +1,7 @@
-/* BatchNormalization (Keras, layers/normalization): in inference y = gamma (x - mean) / sqrt(variance + epsilon)
- * + beta with the moving statistics. What depends on variables alone runs once, in the plan's prologue. */
+/* BatchNormalization (Keras, layers/normalization): in inference y = gamma (x - mean) /
+ * sqrt(variance + epsilon)
+ * + beta with the moving statistics. What depends on variables alone runs once, in the plan's
+ * prologue. */
 #include <weft/plugin.h>
 
 /* The variables have the size of the axis; in x's rank they lie along it. */
@@ -10,8 +12,10 @@ static weft_val along(weft_build *b, weft_val v, int64_t size, int32_t rank, int
     int32_t i;
 
     if (axis == rank - 1) return v;
-    for (i = 0; i < rank; i++) shape[i] = i == axis ? size : 1;
-    return weft_opf(b, "reshape", v, "shape=%s", weft_ints_text(list, sizeof list, shape, (uint32_t)rank));
+    for (i = 0; i < rank; i++)
+        shape[i] = i == axis ? size : 1;
+    return weft_opf(b, "reshape", v, "shape=%s",
+                    weft_ints_text(list, sizeof list, shape, (uint32_t)rank));
 }
 
 static weft_status get_axis(weft_build *b, const weft_spec *s, int32_t *axis)
@@ -24,8 +28,10 @@ static weft_status get_axis(weft_build *b, const weft_spec *s, int32_t *axis)
                           b->api->attr_s(b, "axis"), (int)s->rank);
     *axis = (int32_t)(v[0] < 0 ? v[0] + s->rank : v[0]);
     if (s->dim[*axis] < 0)
-        return weft_failf(b, WEFT_E_SHAPE, "axis %d of the input has no fixed size, and the variables' shape "
-                          "depends on it", (int)*axis);
+        return weft_failf(b, WEFT_E_SHAPE,
+                          "axis %d of the input has no fixed size, and the variables' shape "
+                          "depends on it",
+                          (int)*axis);
     return WEFT_OK;
 }
 
@@ -44,10 +50,13 @@ static weft_status build_batch_normalization(weft_build *b)
         gamma = api->variable(b, "gamma", &v, api->attr_s(b, "gamma_initializer"), WEFT_TRAINABLE);
     if (api->attr_i(b, "center"))
         beta = api->variable(b, "beta", &v, api->attr_s(b, "beta_initializer"), WEFT_TRAINABLE);
-    mean = api->variable(b, "moving_mean", &v, api->attr_s(b, "moving_mean_initializer"), WEFT_STATE);
-    variance = api->variable(b, "moving_variance", &v, api->attr_s(b, "moving_variance_initializer"), WEFT_STATE);
+    mean =
+        api->variable(b, "moving_mean", &v, api->attr_s(b, "moving_mean_initializer"), WEFT_STATE);
+    variance = api->variable(b, "moving_variance", &v,
+                             api->attr_s(b, "moving_variance_initializer"), WEFT_STATE);
     if (api->training(b))
-        return weft_failf(b, WEFT_E_UNSUPPORTED, "BatchNormalization cannot be trained in this version");
+        return weft_failf(b, WEFT_E_UNSUPPORTED,
+                          "BatchNormalization cannot be trained in this version");
     scale = weft_op1(b, "rsqrt", weft_add(b, variance, weft_scalar(b, api->attr_f(b, "epsilon"))));
     if (gamma) scale = weft_mul(b, scale, gamma);
     x = weft_mul(b, weft_sub(b, x, along(b, mean, s.dim[axis], s.rank, axis)),
@@ -56,26 +65,44 @@ static weft_status build_batch_normalization(weft_build *b)
     return weft_out(b, 0, x);
 }
 
-#define INITIALIZER(name, def) { name, WEFT_LAYER_CONFIG, 0, def, NULL, "first values" }
-#define NONE(name) { name, WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "used in training" }
+#define INITIALIZER(name, def)                                \
+    {                                                         \
+        name, WEFT_LAYER_CONFIG, 0, def, NULL, "first values" \
+    }
+#define NONE(name)                                                               \
+    {                                                                            \
+        name, WEFT_LAYER_CONFIG, WEFT_NULLABLE, "none", NULL, "used in training" \
+    }
 static const weft_attr attrs[] = {
-    { "axis", WEFT_INTS, 0, "(-1)", NULL, "the axis that keeps its statistics, usually the channels" },
+    { "axis", WEFT_INTS, 0, "(-1)", NULL,
+      "the axis that keeps its statistics, usually the channels" },
     { "momentum", WEFT_FLOAT, 0, "0.99", "0..1", "of the moving statistics, in training" },
     { "epsilon", WEFT_FLOAT, 0, "0.001", "0..", "added to the variance" },
     { "center", WEFT_FLAG, 0, "true", NULL, "add beta" },
     { "scale", WEFT_FLAG, 0, "true", NULL, "multiply by gamma" },
-    INITIALIZER("beta_initializer", "zeros"), INITIALIZER("gamma_initializer", "ones"),
-    INITIALIZER("moving_mean_initializer", "zeros"), INITIALIZER("moving_variance_initializer", "ones"),
-    NONE("beta_regularizer"), NONE("gamma_regularizer"), NONE("beta_constraint"), NONE("gamma_constraint"),
+    INITIALIZER("beta_initializer", "zeros"),
+    INITIALIZER("gamma_initializer", "ones"),
+    INITIALIZER("moving_mean_initializer", "zeros"),
+    INITIALIZER("moving_variance_initializer", "ones"),
+    NONE("beta_regularizer"),
+    NONE("gamma_regularizer"),
+    NONE("beta_constraint"),
+    NONE("gamma_constraint"),
     { "synchronized", WEFT_FLAG, 0, "false", NULL, "means something on several devices only" },
     { 0 }
 };
 static const weft_layer_class batch_normalization = {
-    .struct_size = sizeof batch_normalization, .name = "BatchNormalization", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = attrs, .build = build_batch_normalization,
+    .struct_size = sizeof batch_normalization,
+    .name = "BatchNormalization",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = attrs,
+    .build = build_batch_normalization,
     .doc = "x brought to mean 0 and variance 1 along every axis but one, then gamma x + beta",
 };
 static const weft_layer_class *const layers[] = { &batch_normalization, NULL };
 
-WEFT_PLUGIN(normalization, .version = "0.1.0", .author = "the Weft authors", .license = "Apache-2.0",
-            .layers = layers);
+WEFT_PLUGIN(normalization, .version = "0.1.0", .author = "the Weft authors",
+            .license = "Apache-2.0", .layers = layers);

@@ -1,5 +1,5 @@
-/* CPU kernels of max_pool and avg_pool, any strides, f32 and f64; and the descriptors of the OpenCL ones
- * (kernels/pool.cl). One output position at a time, all channels in the inner loop. */
+/* CPU kernels of max_pool and avg_pool, any strides, f32 and f64; and the descriptors of the OpenCL
+ * ones (kernels/pool.cl). One output position at a time, all channels in the inner loop. */
 #include <math.h>
 #include "kernels/pool.cl.h"
 #include "pooling.h"
@@ -17,7 +17,8 @@ static void get_pool(const weft_kernel_call *c, int max, pool *p)
     int i;
 
     *p = (pool){ .x = c->in[0], .y = c->out[0], .axes = c->in[0]->rank - 2, .max = max };
-    for (i = 0; i < 3; i++) p->size[i] = p->stride[i] = p->in[i] = p->out[i] = 1;
+    for (i = 0; i < 3; i++)
+        p->size[i] = p->stride[i] = p->in[i] = p->out[i] = 1;
     c->attr_v(c, "size", p->size, 3);
     c->attr_v(c, "strides", p->stride, 3);
     c->attr_v(c, "pads", p->low, 3);
@@ -46,28 +47,34 @@ static void range(const pool *p, int axis, int64_t o, int64_t *begin, int64_t *e
 }
 
 /* One output position: folds the window's elements into y, channel by channel. */
-#define DEFINE_POSITION(name, real)                                                                 \
-    static void name(const pool *p, const real *x, real *y, const int64_t begin[3], const int64_t end[3]) \
-    {                                                                                               \
-        int64_t count = (end[0] - begin[0]) * (end[1] - begin[1]) * (end[2] - begin[2]), c, i, j, k; \
-                                                                                                    \
-        for (c = 0; c < p->channels; c++) y[c * p->y_channel] = p->max ? (real)-INFINITY : (real)0; \
-        for (i = begin[0]; i < end[0]; i++)                                                         \
-            for (j = begin[1]; j < end[1]; j++)                                                     \
-                for (k = begin[2]; k < end[2]; k++) {                                               \
-                    const real *e = x + i * p->x_stride[0] + j * p->x_stride[1] + k * p->x_stride[2]; \
-                                                                                                    \
-                    if (p->max)                                                                     \
-                        for (c = 0; c < p->channels; c++) {                                         \
-                            real v = e[c * p->x_channel], *r = &y[c * p->y_channel];                \
-                                                                                                    \
-                            *r = v > *r || v != v ? v : *r;                                         \
-                        }                                                                           \
-                    else                                                                            \
-                        for (c = 0; c < p->channels; c++) y[c * p->y_channel] += e[c * p->x_channel]; \
-                }                                                                                   \
-        if (!p->max)                                                                                \
-            for (c = 0; c < p->channels; c++) y[c * p->y_channel] /= (real)count;                   \
+#define DEFINE_POSITION(name, real)                                                               \
+    static void name(const pool *p, const real *x, real *y, const int64_t begin[3],               \
+                     const int64_t end[3])                                                        \
+    {                                                                                             \
+        int64_t count = (end[0] - begin[0]) * (end[1] - begin[1]) * (end[2] - begin[2]), c, i, j, \
+                k;                                                                                \
+                                                                                                  \
+        for (c = 0; c < p->channels; c++)                                                         \
+            y[c * p->y_channel] = p->max ? (real)-INFINITY : (real)0;                             \
+        for (i = begin[0]; i < end[0]; i++)                                                       \
+            for (j = begin[1]; j < end[1]; j++)                                                   \
+                for (k = begin[2]; k < end[2]; k++) {                                             \
+                    const real *e =                                                               \
+                        x + i * p->x_stride[0] + j * p->x_stride[1] + k * p->x_stride[2];         \
+                                                                                                  \
+                    if (p->max)                                                                   \
+                        for (c = 0; c < p->channels; c++) {                                       \
+                            real v = e[c * p->x_channel], *r = &y[c * p->y_channel];              \
+                                                                                                  \
+                            *r = v > *r || v != v ? v : *r;                                       \
+                        }                                                                         \
+                    else                                                                          \
+                        for (c = 0; c < p->channels; c++)                                         \
+                            y[c * p->y_channel] += e[c * p->x_channel];                           \
+                }                                                                                 \
+        if (!p->max)                                                                              \
+            for (c = 0; c < p->channels; c++)                                                     \
+                y[c * p->y_channel] /= (real)count;                                               \
     }
 DEFINE_POSITION(position_f32, float)
 DEFINE_POSITION(position_f64, double)
@@ -90,9 +97,11 @@ static void pool_rows(void *user, uint64_t first, uint64_t last)
 
                 range(p, 2, o2, &begin[2], &end[2]);
                 if (p->x->dtype == WEFT_F64)
-                    position_f64(p, (const double *)p->x->data + x_at, (double *)p->y->data + at, begin, end);
+                    position_f64(p, (const double *)p->x->data + x_at, (double *)p->y->data + at,
+                                 begin, end);
                 else
-                    position_f32(p, (const float *)p->x->data + x_at, (float *)p->y->data + at, begin, end);
+                    position_f32(p, (const float *)p->x->data + x_at, (float *)p->y->data + at,
+                                 begin, end);
             }
         }
     }
@@ -106,17 +115,33 @@ static weft_status run_pool(const weft_kernel_call *c, int max)
     c->host->parallel_for(c->host, (uint64_t)(p.x->dim[0] * p.out[0]), 1, pool_rows, &p);
     return WEFT_OK;
 }
-static weft_status run_max(const weft_kernel_call *c) { return run_pool(c, 1); }
-static weft_status run_avg(const weft_kernel_call *c) { return run_pool(c, 0); }
+static weft_status run_max(const weft_kernel_call *c)
+{
+    return run_pool(c, 1);
+}
+static weft_status run_avg(const weft_kernel_call *c)
+{
+    return run_pool(c, 0);
+}
 
 #define FLAGS (WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_F64)
-static const weft_cpu_kernel cpu_max = { .struct_size = sizeof cpu_max, .flags = FLAGS, .run = run_max };
-static const weft_cpu_kernel cpu_avg = { .struct_size = sizeof cpu_avg, .flags = FLAGS, .run = run_avg };
-static const weft_cl_kernel cl_max = {
-    .struct_size = sizeof cl_max, .flags = FLAGS, .source = (const char *)weft_cl_pool, .kernel = "max_pool" };
-static const weft_cl_kernel cl_avg = {
-    .struct_size = sizeof cl_avg, .flags = FLAGS, .source = (const char *)weft_cl_pool, .kernel = "avg_pool" };
-const weft_ext pooling_max_kernels[] = {
-    { WEFT_KERNEL_CPU, &cpu_max }, { WEFT_KERNEL_OPENCL, &cl_max }, { 0 } };
-const weft_ext pooling_avg_kernels[] = {
-    { WEFT_KERNEL_CPU, &cpu_avg }, { WEFT_KERNEL_OPENCL, &cl_avg }, { 0 } };
+static const weft_cpu_kernel cpu_max = { .struct_size = sizeof cpu_max,
+                                         .flags = FLAGS,
+                                         .run = run_max };
+static const weft_cpu_kernel cpu_avg = { .struct_size = sizeof cpu_avg,
+                                         .flags = FLAGS,
+                                         .run = run_avg };
+static const weft_cl_kernel cl_max = { .struct_size = sizeof cl_max,
+                                       .flags = FLAGS,
+                                       .source = (const char *)weft_cl_pool,
+                                       .kernel = "max_pool" };
+static const weft_cl_kernel cl_avg = { .struct_size = sizeof cl_avg,
+                                       .flags = FLAGS,
+                                       .source = (const char *)weft_cl_pool,
+                                       .kernel = "avg_pool" };
+const weft_ext pooling_max_kernels[] = { { WEFT_KERNEL_CPU, &cpu_max },
+                                         { WEFT_KERNEL_OPENCL, &cl_max },
+                                         { 0 } };
+const weft_ext pooling_avg_kernels[] = { { WEFT_KERNEL_CPU, &cpu_avg },
+                                         { WEFT_KERNEL_OPENCL, &cl_avg },
+                                         { 0 } };

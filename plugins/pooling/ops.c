@@ -1,31 +1,39 @@
-/* The ops max_pool and avg_pool: shapes, and their meaning in other ops, against which the kernels are checked.
- *   y[n, o.., c] = max or mean over k.. of x[n, o stride + k - low, c]; elements in the padding do not count. */
+/* The ops max_pool and avg_pool: shapes, and their meaning in other ops, against which the kernels
+ * are checked. y[n, o.., c] = max or mean over k.. of x[n, o stride + k - low, c]; elements in the
+ * padding do not count. */
 #include <string.h>
 #include "pooling.h"
 
-#define MAX_WINDOW 1024              /* elements of a window that lower() writes out as slices */
+#define MAX_WINDOW 1024 /* elements of a window that lower() writes out as slices */
 
 /* The windows of all axes from size, strides and pads; *axes is their number. */
 static weft_status get_windows(weft_build *b, const weft_spec *s, weft_window *w, int *axes)
 {
     int64_t size[4], stride[4], pads[8];
     uint32_t n = b->api->attr_v(b, "size", size, 4), i;
-    uint32_t n_strides = b->api->attr_v(b, "strides", stride, 4), n_pads = b->api->attr_v(b, "pads", pads, 8);
+    uint32_t n_strides = b->api->attr_v(b, "strides", stride, 4),
+             n_pads = b->api->attr_v(b, "pads", pads, 8);
 
     if (n < 1 || n > 3 || n_strides != n || n_pads != 2 * n)
-        return weft_failf(b, WEFT_E_ATTR, "size, strides and pads hold %u, %u and %u numbers; give n, n and 2n for "
-                          "n = 1..3 axes", (unsigned)n, (unsigned)n_strides, (unsigned)n_pads);
+        return weft_failf(b, WEFT_E_ATTR,
+                          "size, strides and pads hold %u, %u and %u numbers; give n, n and 2n for "
+                          "n = 1..3 axes",
+                          (unsigned)n, (unsigned)n_strides, (unsigned)n_pads);
     if (s->rank != (int32_t)n + 2)
-        return weft_failf(b, WEFT_E_SHAPE, "the input has rank %d; wanted %u: batch, %u spatial axes, channels",
+        return weft_failf(b, WEFT_E_SHAPE,
+                          "the input has rank %d; wanted %u: batch, %u spatial axes, channels",
                           (int)s->rank, (unsigned)n + 2, (unsigned)n);
     for (i = 0; i < n; i++) {
         w[i] = (weft_window){ size[i], stride[i], 1, pads[i], pads[n + i] };
         if (s->dim[i + 1] < 0 && s->dim[i + 1] != WEFT_ANY)
-            return weft_failf(b, WEFT_E_SHAPE, "spatial axis %u is a multiple of the batch", (unsigned)i);
+            return weft_failf(b, WEFT_E_SHAPE, "spatial axis %u is a multiple of the batch",
+                              (unsigned)i);
         if (w[i].low >= size[i] || w[i].high >= size[i])
-            return weft_failf(b, WEFT_E_ATTR, "axis %u is padded by %lld and %lld, and the window has size %lld: it "
-                              "would see padding only", (unsigned)i, (long long)w[i].low, (long long)w[i].high,
-                              (long long)size[i]);
+            return weft_failf(
+                b, WEFT_E_ATTR,
+                "axis %u is padded by %lld and %lld, and the window has size %lld: it "
+                "would see padding only",
+                (unsigned)i, (long long)w[i].low, (long long)w[i].high, (long long)size[i]);
     }
     *axes = (int)n;
     return WEFT_OK;
@@ -44,21 +52,23 @@ static weft_status infer_pool(weft_build *b, weft_spec *outs)
     for (i = 0; i < axes; i++) {
         outs[0].dim[i + 1] = weft_window_out(&w[i], s.dim[i + 1]);
         if (outs[0].dim[i + 1] < 1 && outs[0].dim[i + 1] != WEFT_ANY)
-            return weft_failf(b, WEFT_E_SHAPE, "spatial axis %d has size %lld, and the window has size %lld", i,
+            return weft_failf(b, WEFT_E_SHAPE,
+                              "spatial axis %d has size %lld, and the window has size %lld", i,
                               (long long)s.dim[i + 1], (long long)w[i].size);
     }
     return WEFT_OK;
 }
 
 /* One slice of the padded input for each element of the window. */
-static weft_val window_slice(weft_build *b, weft_val padded, const weft_spec *out, const weft_window *w, int axes,
-                             int64_t element)
+static weft_val window_slice(weft_build *b, weft_val padded, const weft_spec *out,
+                             const weft_window *w, int axes, int64_t element)
 {
     int64_t begin[WEFT_MAX_RANK] = { 0 }, step[WEFT_MAX_RANK];
     char t_begin[256], t_size[256], t_step[256];
     int i;
 
-    for (i = 0; i < out->rank; i++) step[i] = 1;
+    for (i = 0; i < out->rank; i++)
+        step[i] = 1;
     for (i = axes - 1; i >= 0; i--) {
         begin[i + 1] = element % w[i].size;
         element /= w[i].size;
@@ -85,12 +95,15 @@ static weft_val fold_windows(weft_build *b, const char *join, const char *value)
         low[i + 1] = w[i].low;
         high[i + 1] = w[i].high;
         if ((n *= w[i].size) > MAX_WINDOW) {
-            weft_failf(b, WEFT_E_UNSUPPORTED, "the window has more than %d elements; no device has a kernel for it "
-                       "here, and written out in other ops it would be too long", MAX_WINDOW);
+            weft_failf(b, WEFT_E_UNSUPPORTED,
+                       "the window has more than %d elements; no device has a kernel for it "
+                       "here, and written out in other ops it would be too long",
+                       MAX_WINDOW);
             return 0;
         }
     }
-    x = weft_opf(b, "pad", x, "low=%s high=%s value=%s", weft_ints_text(t_low, sizeof t_low, low, (uint32_t)s.rank),
+    x = weft_opf(b, "pad", x, "low=%s high=%s value=%s",
+                 weft_ints_text(t_low, sizeof t_low, low, (uint32_t)s.rank),
                  weft_ints_text(t_high, sizeof t_high, high, (uint32_t)s.rank), value);
     for (k = 0; k < n; k++) {
         weft_val slice = window_slice(b, x, &out, w, axes, k);
@@ -121,7 +134,8 @@ static weft_status lower_avg(weft_build *b)
     weft_spec s, out;
     int axes, i;
 
-    if (b->api->spec(b, weft_in(b, 0), &s) || get_windows(b, &s, w, &axes) || infer_pool(b, &out)) return WEFT_E_SHAPE;
+    if (b->api->spec(b, weft_in(b, 0), &s) || get_windows(b, &s, w, &axes) || infer_pool(b, &out))
+        return WEFT_E_SHAPE;
     for (i = 0; i < axes; i++) {
         weft_spec c = { .dtype = WEFT_F32, .rank = out.rank };
         float counts[4096];
@@ -129,10 +143,14 @@ static weft_status lower_avg(weft_build *b)
         int k;
 
         if (n > 4096)
-            return weft_failf(b, WEFT_E_UNSUPPORTED, "axis %d of the result has size %lld; written out in other ops "
-                              "at most 4096 is possible", i, (long long)n);
-        for (o = 0; o < n; o++) counts[o] = (float)inside(&w[i], s.dim[i + 1], o);
-        for (k = 0; k < out.rank; k++) c.dim[k] = k == i + 1 ? n : 1;
+            return weft_failf(b, WEFT_E_UNSUPPORTED,
+                              "axis %d of the result has size %lld; written out in other ops "
+                              "at most 4096 is possible",
+                              i, (long long)n);
+        for (o = 0; o < n; o++)
+            counts[o] = (float)inside(&w[i], s.dim[i + 1], o);
+        for (k = 0; k < out.rank; k++)
+            c.dim[k] = k == i + 1 ? n : 1;
         y = weft_op2(b, "div", y, b->api->constant(b, &c, counts));
     }
     return weft_out(b, 0, y);
@@ -140,7 +158,8 @@ static weft_status lower_avg(weft_build *b)
 
 static const weft_attr pool_attrs[] = {
     { "size", WEFT_INTS, 0, NULL, "1..65535", "of the window, one number a spatial axis" },
-    { "strides", WEFT_INTS, 0, NULL, "1..65535", "how far the window moves, one number a spatial axis" },
+    { "strides", WEFT_INTS, 0, NULL, "1..65535",
+      "how far the window moves, one number a spatial axis" },
     { "pads", WEFT_INTS, 0, NULL, "0..65535", "before each axis, then behind each axis" },
     { 0 }
 };
@@ -148,16 +167,29 @@ static const char *const cases[] = {
     "size=(2,2) strides=(2,2) pads=(0,0,0,0) : f32 Bx6x6x3",
     "size=(3,2) strides=(2,1) pads=(1,0,1,1) : f32 Bx7x5x4",
     "size=(2) strides=(1) pads=(0,1) : f32 Bx9x2",
-    "size=(2,3,2) strides=(2,2,1) pads=(0,1,0,1,1,1) : f32 Bx5x6x4x3",
-    NULL
+    "size=(2,3,2) strides=(2,2,1) pads=(0,1,0,1,1,1) : f32 Bx5x6x4x3", NULL
 };
 const weft_op_class pooling_max_pool = {
-    .struct_size = sizeof pooling_max_pool, .name = "max_pool", .inputs = "x", .outputs = "y", .attrs = pool_attrs,
-    .infer = infer_pool, .lower = lower_max, .kernels = pooling_max_kernels, .cases = cases,
+    .struct_size = sizeof pooling_max_pool,
+    .name = "max_pool",
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = pool_attrs,
+    .infer = infer_pool,
+    .lower = lower_max,
+    .kernels = pooling_max_kernels,
+    .cases = cases,
     .doc = "the largest element of each window; NaN wins",
 };
 const weft_op_class pooling_avg_pool = {
-    .struct_size = sizeof pooling_avg_pool, .name = "avg_pool", .inputs = "x", .outputs = "y", .attrs = pool_attrs,
-    .infer = infer_pool, .lower = lower_avg, .kernels = pooling_avg_kernels, .cases = cases,
+    .struct_size = sizeof pooling_avg_pool,
+    .name = "avg_pool",
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = pool_attrs,
+    .infer = infer_pool,
+    .lower = lower_avg,
+    .kernels = pooling_avg_kernels,
+    .cases = cases,
     .doc = "the mean of each window, padding not counted",
 };

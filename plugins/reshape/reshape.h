@@ -3,16 +3,18 @@
 #define WEFT_PLUGINS_RESHAPE_H
 #include <weft/plugin.h>
 
-#define RESHAPE_LAYERS(X)                                                                         \
-    X(flatten) X(reshape) X(permute) X(repeat_vector) X(zero_padding_1d) X(zero_padding_2d)       \
-    X(zero_padding_3d) X(cropping_1d) X(cropping_2d) X(cropping_3d) X(up_sampling_1d)             \
-    X(up_sampling_2d) X(up_sampling_3d)
+#define RESHAPE_LAYERS(X)                                                                 \
+    X(flatten)                                                                            \
+    X(reshape) X(permute) X(repeat_vector) X(zero_padding_1d) X(zero_padding_2d)          \
+        X(zero_padding_3d) X(cropping_1d) X(cropping_2d) X(cropping_3d) X(up_sampling_1d) \
+            X(up_sampling_2d) X(up_sampling_3d)
 #define RESHAPE_DECLARE(id) extern const weft_layer_class reshape_##id;
 RESHAPE_LAYERS(RESHAPE_DECLARE)
 #undef RESHAPE_DECLARE
 
 /* One op with an attribute that is a list: name=(..). */
-weft_val reshape_op(weft_build *b, const char *op, weft_val x, const char *name, const int64_t *values, int32_t n);
+weft_val reshape_op(weft_build *b, const char *op, weft_val x, const char *name,
+                    const int64_t *values, int32_t n);
 /* Is data_format "channels_first"? */
 int reshape_channels_first(weft_build *b);
 #endif

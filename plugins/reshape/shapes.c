@@ -1,7 +1,9 @@
-/* Flatten Reshape Permute RepeatVector: the same elements under another shape (Keras, layers/reshaping). */
+/* Flatten Reshape Permute RepeatVector: the same elements under another shape (Keras,
+ * layers/reshaping). */
 #include "reshape.h"
 
-/* The product of n dimensions, at most one of them a multiple of the batch; WEFT_ANY if one is. 0 = failed. */
+/* The product of n dimensions, at most one of them a multiple of the batch; WEFT_ANY if one is. 0 =
+ * failed. */
 static int product(weft_build *b, const int64_t *dim, int32_t n, int64_t *result)
 {
     int64_t p = 1;
@@ -29,10 +31,10 @@ static int product(weft_build *b, const int64_t *dim, int32_t n, int64_t *result
     return 1;
 }
 
-static const weft_attr format_attrs[] = {
-    { "data_format", WEFT_STRING, WEFT_NULLABLE, "none", "channels_last|channels_first", "where the channels are" },
-    { 0 }
-};
+static const weft_attr format_attrs[] = { { "data_format", WEFT_STRING, WEFT_NULLABLE, "none",
+                                            "channels_last|channels_first",
+                                            "where the channels are" },
+                                          { 0 } };
 
 static weft_status build_flatten(weft_build *b)
 {
@@ -46,7 +48,8 @@ static weft_status build_flatten(weft_build *b)
         int64_t perm[WEFT_MAX_RANK] = { 0 };
         int32_t i;
 
-        for (i = 1; i < s.rank; i++) perm[i] = i + 1 < s.rank ? i + 1 : 1;
+        for (i = 1; i < s.rank; i++)
+            perm[i] = i + 1 < s.rank ? i + 1 : 1;
         x = reshape_op(b, "transpose", x, "perm", perm, s.rank);
     }
     shape[0] = s.dim[0];
@@ -54,8 +57,14 @@ static weft_status build_flatten(weft_build *b)
     return weft_out(b, 0, reshape_op(b, "reshape", x, "shape", shape, 2));
 }
 const weft_layer_class reshape_flatten = {
-    .struct_size = sizeof reshape_flatten, .name = "Flatten", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = format_attrs, .build = build_flatten,
+    .struct_size = sizeof reshape_flatten,
+    .name = "Flatten",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = format_attrs,
+    .build = build_flatten,
     .doc = "one row a sample",
 };
 
@@ -68,10 +77,12 @@ static weft_status solve(weft_build *b, int64_t total, int64_t *shape, uint32_t 
     for (i = 0; i < n; i++) {
         if (shape[i] == -1 && open < n)
             return weft_failf(b, WEFT_E_ATTR, "target_shape holds -1 more than once");
-        if (shape[i] == -1) open = i;
+        if (shape[i] == -1)
+            open = i;
         else if (shape[i] < 0 || (shape[i] && known > INT64_MAX / shape[i]))
             return weft_failf(b, WEFT_E_ATTR, "target_shape holds %lld", (long long)shape[i]);
-        else known *= shape[i];
+        else
+            known *= shape[i];
     }
     if (total == WEFT_ANY) {
         if (open < n) shape[open] = WEFT_ANY;
@@ -95,18 +106,27 @@ static weft_status build_reshape(weft_build *b)
     uint32_t n = b->api->attr_v(b, "target_shape", shape + 1, WEFT_MAX_RANK);
 
     if (n > WEFT_MAX_RANK - 1)
-        return weft_failf(b, WEFT_E_ATTR, "target_shape has %u axes; at most %d", (unsigned)n, WEFT_MAX_RANK - 1);
+        return weft_failf(b, WEFT_E_ATTR, "target_shape has %u axes; at most %d", (unsigned)n,
+                          WEFT_MAX_RANK - 1);
     if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
     if (s.rank < 1) return weft_failf(b, WEFT_E_SHAPE, "the input has no batch axis");
     shape[0] = s.dim[0];
-    if (!product(b, s.dim + 1, s.rank - 1, &total) || solve(b, total, shape + 1, n)) return weft_out(b, 0, 0);
+    if (!product(b, s.dim + 1, s.rank - 1, &total) || solve(b, total, shape + 1, n))
+        return weft_out(b, 0, 0);
     return weft_out(b, 0, reshape_op(b, "reshape", x, "shape", shape, (int32_t)n + 1));
 }
-static const weft_attr reshape_attrs[] = {
-    { "target_shape", WEFT_INTS, 0, NULL, "-1..", "the shape of a sample; one -1 is worked out" }, { 0 } };
+static const weft_attr reshape_attrs[] = { { "target_shape", WEFT_INTS, 0, NULL, "-1..",
+                                             "the shape of a sample; one -1 is worked out" },
+                                           { 0 } };
 const weft_layer_class reshape_reshape = {
-    .struct_size = sizeof reshape_reshape, .name = "Reshape", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = reshape_attrs, .build = build_reshape,
+    .struct_size = sizeof reshape_reshape,
+    .name = "Reshape",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = reshape_attrs,
+    .build = build_reshape,
     .doc = "the same elements under another shape; the batch stays",
 };
 
@@ -121,15 +141,26 @@ static weft_status build_permute(weft_build *b)
     for (i = 1; i <= n && i <= WEFT_MAX_RANK; i++)
         if (perm[i] >= 1 && perm[i] < s.rank) seen |= 1u << perm[i];
     if ((int32_t)n + 1 != s.rank || seen != (1u << s.rank) - 1)
-        return weft_failf(b, WEFT_E_ATTR, "dims=%s must be a permutation of 1..%d, the axes of the input without "
-                          "the batch", b->api->attr_s(b, "dims"), (int)s.rank - 1);
+        return weft_failf(b, WEFT_E_ATTR,
+                          "dims=%s must be a permutation of 1..%d, the axes of the input without "
+                          "the batch",
+                          b->api->attr_s(b, "dims"), (int)s.rank - 1);
     return weft_out(b, 0, reshape_op(b, "transpose", x, "perm", perm, s.rank));
 }
 static const weft_attr permute_attrs[] = {
-    { "dims", WEFT_INTS, 0, NULL, "1..", "which axis of the input comes where; from 1, without the batch" }, { 0 } };
+    { "dims", WEFT_INTS, 0, NULL, "1..",
+      "which axis of the input comes where; from 1, without the batch" },
+    { 0 }
+};
 const weft_layer_class reshape_permute = {
-    .struct_size = sizeof reshape_permute, .name = "Permute", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = permute_attrs, .build = build_permute,
+    .struct_size = sizeof reshape_permute,
+    .name = "Permute",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = permute_attrs,
+    .build = build_permute,
     .doc = "the axes in another order",
 };
 
@@ -141,7 +172,9 @@ static weft_status build_repeat_vector(weft_build *b)
 
     if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
     if (s.rank != 2)
-        return weft_failf(b, WEFT_E_SHAPE, "the input has rank %d; RepeatVector wants (batch, features)", (int)s.rank);
+        return weft_failf(b, WEFT_E_SHAPE,
+                          "the input has rank %d; RepeatVector wants (batch, features)",
+                          (int)s.rank);
     shape[0] = s.dim[0];
     shape[1] = 1;
     shape[2] = s.dim[1];
@@ -149,10 +182,15 @@ static weft_status build_repeat_vector(weft_build *b)
     shape[1] = b->api->attr_i(b, "n");
     return weft_out(b, 0, reshape_op(b, "broadcast", x, "shape", shape, 3));
 }
-static const weft_attr repeat_attrs[] = {
-    { "n", WEFT_INT, 0, NULL, "1..", "how often" }, { 0 } };
+static const weft_attr repeat_attrs[] = { { "n", WEFT_INT, 0, NULL, "1..", "how often" }, { 0 } };
 const weft_layer_class reshape_repeat_vector = {
-    .struct_size = sizeof reshape_repeat_vector, .name = "RepeatVector", .version = 1, .min_version = 1,
-    .inputs = "x", .outputs = "y", .attrs = repeat_attrs, .build = build_repeat_vector,
+    .struct_size = sizeof reshape_repeat_vector,
+    .name = "RepeatVector",
+    .version = 1,
+    .min_version = 1,
+    .inputs = "x",
+    .outputs = "y",
+    .attrs = repeat_attrs,
+    .build = build_repeat_vector,
     .doc = "(batch, features) to (batch, n, features)",
 };

@@ -1,5 +1,6 @@
-/* `weft check` as a library call: every op of every fixture on every device is within its derived bound, and an op
- * whose kernel is wrong on purpose (tests/plugins/modules/wrong_kernel.c) is named. */
+/* `weft check` as a library call: every op of every fixture on every device is within its derived
+ * bound, and an op whose kernel is wrong on purpose (tests/plugins/modules/wrong_kernel.c) is
+ * named. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,7 +10,11 @@
 #include <cmocka.h>
 #include "fixture.h"
 
-typedef struct tally { const char *file; unsigned passed, failed, unverified; char op[64], path[256]; } tally;
+typedef struct tally {
+    const char *file;
+    unsigned passed, failed, unverified;
+    char op[64], path[256];
+} tally;
 
 static void count(void *user, const weft_check_line *line)
 {
@@ -23,8 +28,9 @@ static void count(void *user, const weft_check_line *line)
         snprintf(t->path, sizeof t->path, "%s", line->path);
     }
     if (t->file)
-        printf("%s: %s %s (%s) at %s: error %g, bound %g, element %llu: got %.9g, want %.9g %s\n    %s\n", t->file,
-               line->device, line->op, line->variant, line->path, line->error, line->bound,
+        printf("%s: %s %s (%s) at %s: error %g, bound %g, element %llu: got %.9g, want %.9g %s\n"
+               "    %s\n",
+               t->file, line->device, line->op, line->variant, line->path, line->error, line->bound,
                (unsigned long long)line->index, line->got, line->want, line->why, line->attrs);
 }
 
@@ -40,7 +46,7 @@ static void check_folder(const char *folder)
     for (size_t n = 0; names[n]; n++) {
         fixture f;
 
-        if (fixture_load(ctx, folder, names[n], &f)) continue;     /* test_fixtures.c reports it */
+        if (fixture_load(ctx, folder, names[n], &f)) continue; /* test_fixtures.c reports it */
         for (size_t i = 0; *d.id[i]; i++) {
             weft_check_options options = { .seed = 1, .inputs = f.in, .n_inputs = f.n_in };
             tally t = { .file = names[n] };
@@ -61,8 +67,16 @@ static void check_folder(const char *folder)
     assert_int_equal(failed, 0);
 }
 
-static void test_models(void **state) { (void)state; check_folder("models"); }
-static void test_layers(void **state) { (void)state; check_folder("layers"); }
+static void test_models(void **state)
+{
+    (void)state;
+    check_folder("models");
+}
+static void test_layers(void **state)
+{
+    (void)state;
+    check_folder("layers");
+}
 
 static void test_wrong_kernel(void **state)
 {
@@ -87,7 +101,9 @@ static void test_wrong_kernel(void **state)
     for (size_t i = 0; *d.id[i]; i++) {
         tally t = { 0 };
 
-        assert_int_equal(weft_check_model(m, d.id[i], &(weft_check_options){ .seed = 3 }, count, &t, &failed), WEFT_OK);
+        assert_int_equal(
+            weft_check_model(m, d.id[i], &(weft_check_options){ .seed = 3 }, count, &t, &failed),
+            WEFT_OK);
         assert_int_equal(failed, 1);
         assert_string_equal(t.op, "org.test.wrong_kernel");
         assert_non_null(strstr(t.path, "guilty"));
@@ -99,7 +115,8 @@ static void test_wrong_kernel(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_models), cmocka_unit_test(test_layers),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_models),
+                                        cmocka_unit_test(test_layers),
                                         cmocka_unit_test(test_wrong_kernel) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

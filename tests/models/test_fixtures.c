@@ -1,5 +1,5 @@
-/* Every model and every layer that Keras wrote: all devices give Keras's outputs, to 1e-5 of the largest. Single ops
- * are held to tighter, derived bounds by test_check.c. */
+/* Every model and every layer that Keras wrote: all devices give Keras's outputs, to 1e-5 of the
+ * largest. Single ops are held to tighter, derived bounds by test_check.c. */
 #include <math.h>
 #include <stdarg.h>
 #include <setjmp.h>
@@ -12,8 +12,8 @@
 
 static weft_context *ctx;
 
-/* Layers of Keras for which there is no class yet; the files are ready for when there is. A file that does load must
- * be right, so nothing hides here. */
+/* Layers of Keras for which there is no class yet; the files are ready for when there is. A file
+ * that does load must be right, so nothing hides here. */
 static int not_yet(void)
 {
     return strstr(weft_error(), "no plugin has this class") != NULL;
@@ -34,7 +34,8 @@ static int check_one(const char *folder, const char *name, const devices *d, int
         double difference = fixture_run(&f, d->id[i], "strict=true");
 
         if (difference >= 0 && difference <= BOUND) continue;
-        printf("%s/%s on %s: off by %g of the largest output\n", folder, name, d->id[i], difference);
+        printf("%s/%s on %s: off by %g of the largest output\n", folder, name, d->id[i],
+               difference);
         wrong = 1;
     }
     fixture_finish(&f);
@@ -49,16 +50,26 @@ static void check_folder(const char *folder)
 
     devices_list(ctx, &d);
     assert_string_equal(d.id[0], "cpu");
-    for (; names[n]; n++) wrong += check_one(folder, names[n], &d, &skipped);
-    printf("%s: %d files, %d wrong, %d of classes that no plugin has yet\n", folder, n, wrong, skipped);
+    for (; names[n]; n++)
+        wrong += check_one(folder, names[n], &d, &skipped);
+    printf("%s: %d files, %d wrong, %d of classes that no plugin has yet\n", folder, n, wrong,
+           skipped);
     names_free(names);
     assert_true(n > 5);
     assert_true(skipped < n / 2);
     assert_int_equal(wrong, 0);
 }
 
-static void test_models(void **state) { (void)state; check_folder("models"); }
-static void test_layers(void **state) { (void)state; check_folder("layers"); }
+static void test_models(void **state)
+{
+    (void)state;
+    check_folder("models");
+}
+static void test_layers(void **state)
+{
+    (void)state;
+    check_folder("layers");
+}
 
 static int setup(void **state)
 {
@@ -74,7 +85,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_models), cmocka_unit_test(test_layers) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_models),
+                                        cmocka_unit_test(test_layers) };
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

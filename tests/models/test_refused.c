@@ -24,7 +24,8 @@ static void check_file(const char *folder)
 
         snprintf(path, sizeof path, "%s/%s/%s", WEFT_TEST_DATA, folder, list[i].name);
         st = weft_model_load(ctx, path, &model);
-        if (!st) printf("%s: was loaded\n", path);
+        if (!st)
+            printf("%s: was loaded\n", path);
         else if (!holds_words(weft_error(), list[i].words))
             printf("%s: the text lacks \"%s\":\n    %s\n", path, list[i].words, weft_error());
         wrong += !st || !holds_words(weft_error(), list[i].words);
@@ -35,12 +36,21 @@ static void check_file(const char *folder)
     assert_int_equal(wrong, 0);
 }
 
-static void test_hostile(void **state) { (void)state; check_file("hostile"); }
-static void test_refused(void **state) { (void)state; check_file("refused"); }
+static void test_hostile(void **state)
+{
+    (void)state;
+    check_file("hostile");
+}
+static void test_refused(void **state)
+{
+    (void)state;
+    check_file("refused");
+}
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_hostile), cmocka_unit_test(test_refused) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_hostile),
+                                        cmocka_unit_test(test_refused) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

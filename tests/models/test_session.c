@@ -1,5 +1,5 @@
-/* What sessions promise: concat that moves nothing, new batch sizes without builds, batch 0, several sessions in
- * several threads, mistakes refused when the model is built. */
+/* What sessions promise: concat that moves nothing, new batch sizes without builds, batch 0,
+ * several sessions in several threads, mistakes refused when the model is built. */
 #include <pthread.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,8 +34,10 @@ static weft_array *random_input(int64_t batch)
 {
     weft_array *x = NULL;
 
-    assert_int_equal(weft_array_create(&(weft_spec){ WEFT_F32, 4, { batch, 9, 7, 3 } }, &x), WEFT_OK);
-    for (uint64_t i = 0; i < weft_array_count(x); i++) ((float *)x->data)[i] = (float)(i * 2654435761u % 1000) / 500 - 1;
+    assert_int_equal(weft_array_create(&(weft_spec){ WEFT_F32, 4, { batch, 9, 7, 3 } }, &x),
+                     WEFT_OK);
+    for (uint64_t i = 0; i < weft_array_count(x); i++)
+        ((float *)x->data)[i] = (float)(i * 2654435761u % 1000) / 500 - 1;
     return x;
 }
 
@@ -117,9 +119,11 @@ static void test_new_weights(void **state)
         run_once(s, 1, &y);
         assert_int_equal(weft_model_variable(m, last, NULL, &spec, NULL), WEFT_OK);
         assert_int_equal(weft_array_create(&spec, &kernel), WEFT_OK);
-        assert_int_equal(weft_model_set_variable(m, last, kernel), WEFT_OK);      /* zeros: sigmoid(0 + bias 0) */
+        assert_int_equal(weft_model_set_variable(m, last, kernel),
+                         WEFT_OK); /* zeros: sigmoid(0 + bias 0) */
         run_once(s, 1, &y);
-        for (uint64_t k = 0; k < weft_array_count(y); k++) assert_true(((float *)y->data)[k] == 0.5f);
+        for (uint64_t k = 0; k < weft_array_count(y); k++)
+            assert_true(((float *)y->data)[k] == 0.5f);
         weft_array_destroy(&kernel);
         weft_array_destroy(&y);
         weft_session_destroy(&s);
@@ -127,7 +131,13 @@ static void test_new_weights(void **state)
     }
 }
 
-typedef struct job { weft_model *m; const char *device; weft_array *y; weft_status st; char text[512]; } job;
+typedef struct job {
+    weft_model *m;
+    const char *device;
+    weft_array *y;
+    weft_status st;
+    char text[512];
+} job;
 
 static void *work(void *user)
 {
@@ -155,7 +165,8 @@ static void test_threads(void **state)
     size_t n = 0;
 
     (void)state;
-    while (*all.id[n]) n++;
+    while (*all.id[n])
+        n++;
     for (size_t i = 0; i < 6; i++) {
         jobs[i] = (job){ .m = m, .device = all.id[i % n] };
         assert_int_equal(pthread_create(&thread[i], NULL, work, &jobs[i]), 0);
@@ -165,7 +176,8 @@ static void test_threads(void **state)
         if (jobs[i].st) fail_msg("%s: %s", jobs[i].device, jobs[i].text);
         assert_true(array_difference(jobs[i].y, jobs[0].y) < 1e-5);
     }
-    for (size_t i = 0; i < 6; i++) weft_array_destroy(&jobs[i].y);
+    for (size_t i = 0; i < 6; i++)
+        weft_array_destroy(&jobs[i].y);
     weft_model_destroy(&m);
 }
 
@@ -176,11 +188,13 @@ static void expect_refusal(weft_model *m, weft_tensor y, const char *words)
 
     if (!st) st = weft_model_finish(m);
     assert_int_not_equal(st, WEFT_OK);
-    if (!holds_words(weft_error(), words)) fail_msg("the text lacks \"%s\":\n%s", words, weft_error());
+    if (!holds_words(weft_error(), words))
+        fail_msg("the text lacks \"%s\":\n%s", words, weft_error());
     weft_model_destroy(&m);
 }
 
-/* Published answers to two questions of Keras users, both wrong: each must fail where it is written. */
+/* Published answers to two questions of Keras users, both wrong: each must fail where it is
+ * written. */
 static void test_mistakes(void **state)
 {
     weft_model *m = NULL;
@@ -191,13 +205,15 @@ static void test_mistakes(void **state)
     assert_int_equal(weft_model_create(ctx, "axis", &m), WEFT_OK);
     a = weft_input(m, "left", WEFT_F32, WEFT_SHAPE(64, 64, 32));
     b = weft_input(m, "right", WEFT_F32, WEFT_SHAPE(64, 32, 32));
-    expect_refusal(m, weft_apply(m, "Concatenate", "name=join axis=1", a, b), "join|axis 2|64|32|left|right|axis 1");
+    expect_refusal(m, weft_apply(m, "Concatenate", "name=join axis=1", a, b),
+                   "join|axis 2|64|32|left|right|axis 1");
 
     m = NULL;
     assert_int_equal(weft_model_create(ctx, "batch", &m), WEFT_OK);
     a = weft_input_spec(m, "fixed", &one);
     b = weft_input(m, "samples", WEFT_F32, WEFT_SHAPE(32));
-    expect_refusal(m, weft_apply(m, "Concatenate", "name=join", a, b), "join|(1, 8)|(None, 32)|batch|RepeatBatch");
+    expect_refusal(m, weft_apply(m, "Concatenate", "name=join", a, b),
+                   "join|(1, 8)|(None, 32)|batch|RepeatBatch");
 }
 
 /* The right way: the one row is repeated to the batch at run time. */
@@ -218,13 +234,16 @@ static void test_repeat_batch(void **state)
         if (weft_model_finish(m)) fail_msg("%s", weft_error());
         assert_int_equal(weft_array_create(&(weft_spec){ WEFT_F32, 2, { 1, 8 } }, &x[0]), WEFT_OK);
         assert_int_equal(weft_array_create(&(weft_spec){ WEFT_F32, 2, { 3, 32 } }, &x[1]), WEFT_OK);
-        for (int k = 0; k < 8; k++) ((float *)x[0]->data)[k] = (float)k + 1;
+        for (int k = 0; k < 8; k++)
+            ((float *)x[0]->data)[k] = (float)k + 1;
         assert_int_equal(weft_session_create(m, all.id[i], NULL, &s), WEFT_OK);
-        if (weft_session_run(s, (const weft_array *const *)x, 2, &y, 1)) fail_msg("%s", weft_error());
+        if (weft_session_run(s, (const weft_array *const *)x, 2, &y, 1))
+            fail_msg("%s", weft_error());
         assert_int_equal(y->spec.dim[0], 3);
         assert_int_equal(y->spec.dim[1], 40);
         for (int row = 0; row < 3; row++)
-            for (int k = 0; k < 40; k++) assert_true(((float *)y->data)[row * 40 + k] == (k < 8 ? (float)k + 1 : 0));
+            for (int k = 0; k < 40; k++)
+                assert_true(((float *)y->data)[row * 40 + k] == (k < 8 ? (float)k + 1 : 0));
         weft_array_destroy(&y);
         weft_array_destroy(&x[0]);
         weft_array_destroy(&x[1]);
@@ -250,8 +269,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_concat_is_free), cmocka_unit_test(test_batches), cmocka_unit_test(test_new_weights),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_repeat_batch),
+        cmocka_unit_test(test_concat_is_free), cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_new_weights),    cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_repeat_batch),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

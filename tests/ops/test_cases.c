@@ -1,8 +1,9 @@
 /* Every op, on every device, against the cpu in f64: the ops' own case lines, those of extra_cases.c and those made by
  * rules, with batches 0, 1 and 3.
- *   cases                            all
- *   cases small                      OpenCL devices alone, small problems, batches 1 and 2: for oclgrind
- *   cases one DEVICE BATCH OP LINE   one, as a failure's text says */
+ *   test_cases                       the ops' own lines
+ *   test_cases extra | made          the others, which are many
+ *   test_cases small [extra]         OpenCL devices alone, small problems, batches 1 and 2: for oclgrind
+ *   test_cases one DEVICE BATCH OP LINE   one, as a failure's text says */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -133,10 +134,15 @@ static int run_one(char **argv)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_core), cmocka_unit_test(test_plugins),
-                                        cmocka_unit_test(test_extra), cmocka_unit_test(test_made) };
+    const struct CMUnitTest own[] = { cmocka_unit_test(test_core), cmocka_unit_test(test_plugins) };
+    const struct CMUnitTest extra[] = { cmocka_unit_test(test_extra) };
+    const struct CMUnitTest made[] = { cmocka_unit_test(test_made) };
+    const char *which;
 
     if (argc == 6 && !strcmp(argv[1], "one")) return run_one(argv);
     small = argc > 1 && !strcmp(argv[1], "small");
-    return cmocka_run_group_tests(tests, setup, teardown);
+    which = argc > 1 + small ? argv[1 + small] : "own";
+    if (!strcmp(which, "extra")) return cmocka_run_group_tests(extra, setup, teardown);
+    if (!strcmp(which, "made")) return cmocka_run_group_tests(made, setup, teardown);
+    return cmocka_run_group_tests(own, setup, teardown);
 }

@@ -35,7 +35,8 @@ weft_status fixture_load(weft_context *ctx, const char *folder, const char *name
 
         weft_model_input(f->model, i, &input, NULL);
         snprintf(key, sizeof key, "in.%s", input);
-        if (!(f->in[i] = weft_npz_get(f->npz, key)) && f->n_in == 1) f->in[i] = weft_npz_get(f->npz, f->npz->name[0]);
+        if (!(f->in[i] = weft_npz_get(f->npz, key)) && f->n_in == 1)
+            f->in[i] = weft_npz_get(f->npz, f->npz->name[0]);
         if (!f->in[i]) {
             printf("%s has no array %s\n", path, key);
             st = WEFT_E_NOTFOUND;
@@ -63,7 +64,8 @@ double array_difference(const weft_array *a, const weft_array *b)
     double worst = 0;
 
     if (weft_array_count(a) != weft_array_count(b)) return INFINITY;
-    if (weft_array_convert(a, WEFT_F64, &p) || weft_array_convert(b, WEFT_F64, &q)) worst = INFINITY;
+    if (weft_array_convert(a, WEFT_F64, &p) || weft_array_convert(b, WEFT_F64, &q))
+        worst = INFINITY;
     for (uint64_t i = 0; p && q && i < weft_array_count(a); i++) {
         double x = ((double *)p->data)[i], y = ((double *)q->data)[i];
 
@@ -81,14 +83,16 @@ double array_largest(const weft_array *a)
     double largest = 0;
 
     if (weft_array_convert(a, WEFT_F64, &p)) return NAN;
-    for (uint64_t i = 0; i < weft_array_count(a); i++) largest = fmax(largest, fabs(((double *)p->data)[i]));
+    for (uint64_t i = 0; i < weft_array_count(a); i++)
+        largest = fmax(largest, fabs(((double *)p->data)[i]));
     weft_array_destroy(&p);
     return largest;
 }
 
 static int same_shape(const weft_array *a, const weft_array *b)
 {
-    return a->spec.rank == b->spec.rank && !memcmp(a->spec.dim, b->spec.dim, (size_t)a->spec.rank * sizeof *a->spec.dim);
+    return a->spec.rank == b->spec.rank &&
+           !memcmp(a->spec.dim, b->spec.dim, (size_t)a->spec.rank * sizeof *a->spec.dim);
 }
 
 double fixture_run(const fixture *f, const char *device, const char *options)
@@ -109,12 +113,16 @@ double fixture_run(const fixture *f, const char *device, const char *options)
         worst = fmax(worst, d);
     }
     if (st) printf("%s: %s\n", device, weft_error());
-    for (uint32_t k = 0; k < f->n_out; k++) weft_array_destroy(&y[k]);
+    for (uint32_t k = 0; k < f->n_out; k++)
+        weft_array_destroy(&y[k]);
     weft_session_destroy(&s);
     return st ? -1 : worst;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 char **names_list(const char *folder)
 {
@@ -139,7 +147,8 @@ char **names_list(const char *folder)
 
 void names_free(char **names)
 {
-    for (size_t i = 0; names[i]; i++) free(names[i]);
+    for (size_t i = 0; names[i]; i++)
+        free(names[i]);
     free(names);
 }
 
@@ -152,7 +161,8 @@ void devices_list(weft_context *ctx, devices *d)
         weft_dev_info info = { .struct_size = sizeof info };
         const char *id;
 
-        if (!weft_context_device(ctx, i, &id, &info) && info.usable) snprintf(d->id[n++], 64, "%s", id);
+        if (!weft_context_device(ctx, i, &id, &info) && info.usable)
+            snprintf(d->id[n++], 64, "%s", id);
     }
 }
 
@@ -183,7 +193,8 @@ static int holds(const char *text, const char *word, size_t n)
     for (; *text; text++) {
         size_t i = 0;
 
-        while (i < n && tolower((unsigned char)text[i]) == tolower((unsigned char)word[i])) i++;
+        while (i < n && tolower((unsigned char)text[i]) == tolower((unsigned char)word[i]))
+            i++;
         if (i == n) return 1;
     }
     return n == 0;

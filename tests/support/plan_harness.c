@@ -30,7 +30,8 @@ static int fake_supports(weft_dev *dev, const weft_step *step, weft_support *sup
     if (strcmp(step->op->name, "copy")) support->flags &= fake_backend.flags;
     for (uint32_t i = 0; i < step->n_in + step->n_out; i++) {
         const weft_operand *operand = i < step->n_in ? step->in[i] : step->out[i - step->n_in];
-        if (operand->absent || weft__layout_fits(operand->layout, support->flags, i >= step->n_in)) continue;
+        if (operand->absent || weft__layout_fits(operand->layout, support->flags, i >= step->n_in))
+            continue;
         snprintf(support->why, sizeof support->why, "operand %u does not lie dense", i);
         return 0;
     }
@@ -38,7 +39,10 @@ static int fake_supports(weft_dev *dev, const weft_step *step, weft_support *sup
 }
 
 /* Which step of an exe is wrong, by its place among the binds; the last few exes are known. */
-typedef struct spoilt { const weft_exe *exe; uint32_t bind; } spoilt;
+typedef struct spoilt {
+    const weft_exe *exe;
+    uint32_t bind;
+} spoilt;
 enum { KNOWN = 64 };
 static spoilt known[KNOWN];
 
@@ -53,7 +57,8 @@ static void remember(const weft_step *const *steps, uint32_t n, const weft_exe *
     }
 }
 
-static weft_status fake_compile(weft_dev *dev, const weft_step *const *steps, uint32_t n, weft_exe **exe)
+static weft_status fake_compile(weft_dev *dev, const weft_step *const *steps, uint32_t n,
+                                weft_exe **exe)
 {
     weft_status st = cpu->compile(dev, steps, n, exe);
     fake_backend.compiles++;
@@ -89,7 +94,8 @@ static weft_status fake_run(weft_dev *dev, weft_exe *exe, const weft_run *run)
     fake_backend.runs++;
     fake_backend.generations += run->generation != last;
     last = run->generation;
-    if (fake_backend.fail_run && !--fake_backend.fail_run) return weft_fail(WEFT_E_DEVICE, "the fake was told to fail");
+    if (fake_backend.fail_run && !--fake_backend.fail_run)
+        return weft_fail(WEFT_E_DEVICE, "the fake was told to fail");
     if (fake_backend.silent) return WEFT_OK;
     st = cpu->run(dev, exe, run);
     return st ? st : spoil(dev, exe, run);
@@ -183,13 +189,15 @@ weft_val sketch_const(sketch *s, int32_t rank, const int64_t *dim)
     uint64_t n = weft__spec_count_at(&spec, 1);
     float *data = malloc(n * sizeof *data + 1);
     weft_val value;
-    for (uint64_t i = 0; i < n; i++) data[i] = (float)i / 8;
+    for (uint64_t i = 0; i < n; i++)
+        data[i] = (float)i / 8;
     value = must(weft__graph_constant(s->graph, &spec, data, 0));
     free(data);
     return value;
 }
 
-weft_val sketch_op(sketch *s, const char *path, const char *op, const char *attrs, uint32_t n, const weft_val *in)
+weft_val sketch_op(sketch *s, const char *path, const char *op, const char *attrs, uint32_t n,
+                   const weft_val *in)
 {
     return must(weft__graph_op(s->graph, &(weft__op_request){ op, attrs, path, in, n, NULL, 0 }));
 }
@@ -205,7 +213,8 @@ weft__plan *plan_make(const sketch *s, weft__devices *devices, const weft__plan_
 {
     static const weft__plan_options usual = { .simplify = 1, .fuse = 1, .views = 1 };
     weft__plan *plan = NULL;
-    if (weft__plan_create(s->graph, devices, options ? options : &usual, &plan)) fail_msg("%s", weft_error());
+    if (weft__plan_create(s->graph, devices, options ? options : &usual, &plan))
+        fail_msg("%s", weft_error());
     return plan;
 }
 
@@ -217,24 +226,30 @@ void plan_run_random(weft__plan *plan, int64_t batch, uint64_t seed, weft_array 
     for (size_t i = 0; i < plan->graph->n_inputs; i++)
         if (inputs[i]->spec.dtype == WEFT_F64) { /* the same numbers as in f32 */
             double *x = inputs[i]->data;
-            for (uint64_t k = 0; k < weft_array_count(inputs[i]); k++) x[k] = (double)(float)x[k];
+            for (uint64_t k = 0; k < weft_array_count(inputs[i]); k++)
+                x[k] = (double)(float)x[k];
         }
-    if (weft__plan_run(plan, &(weft__plan_call){ NULL, (const weft_array *const *)inputs, outputs, batch }))
+    if (weft__plan_run(
+            plan, &(weft__plan_call){ NULL, (const weft_array *const *)inputs, outputs, batch }))
         fail_msg("%s", weft_error());
-    for (size_t i = 0; i < plan->graph->n_inputs; i++) weft_array_destroy(&inputs[i]);
+    for (size_t i = 0; i < plan->graph->n_inputs; i++)
+        weft_array_destroy(&inputs[i]);
 }
 
 static void expect_same(const weft_array *got, const weft_array *want)
 {
     double largest = 1e-30;
-    for (uint64_t i = 0; i < weft_array_count(want); i++) largest = fmax(largest, fabs(((double *)want->data)[i]));
+    for (uint64_t i = 0; i < weft_array_count(want); i++)
+        largest = fmax(largest, fabs(((double *)want->data)[i]));
     assert_int_equal(weft_array_count(got), weft_array_count(want));
     for (uint64_t i = 0; i < weft_array_count(want); i++)
         if (!(fabs((double)((float *)got->data)[i] - ((double *)want->data)[i]) <= 1e-5 * largest))
-            fail_msg("element %d is %g, want %g", (int)i, (double)((float *)got->data)[i], ((double *)want->data)[i]);
+            fail_msg("element %d is %g, want %g", (int)i, (double)((float *)got->data)[i],
+                     ((double *)want->data)[i]);
 }
 
-void plan_agree(const sketch *s, weft__devices *devices, const weft__plan_options *options, int64_t batch)
+void plan_agree(const sketch *s, weft__devices *devices, const weft__plan_options *options,
+                int64_t batch)
 {
     weft__plan *plan = plan_make(s, devices, options), *reference;
     weft__devices *plain = NULL;

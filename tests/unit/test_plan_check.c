@@ -1,5 +1,5 @@
-/* Checks: right kernels pass, in every op; wrong ones are found and named, also by little; bounds hold and are
- * not loose. */
+/* Checks: right kernels pass, in every op; wrong ones are found and named, also by little;
+ * bounds hold and are not loose. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -12,7 +12,11 @@
 #include "plan/check_op.h"
 #include "plan_harness.h"
 
-typedef struct heard { uint32_t passed, failed, unverified; char text[4096]; weft_check_line line; } heard;
+typedef struct heard {
+    uint32_t passed, failed, unverified;
+    char text[4096];
+    weft_check_line line;
+} heard;
 
 static void hear(void *user, const weft_check_line *line)
 {
@@ -22,13 +26,24 @@ static void hear(void *user, const weft_check_line *line)
     h->failed += line->result == WEFT_CHECK_FAILED;
     h->unverified += line->result == WEFT_CHECK_UNVERIFIED;
     if (line->result != WEFT_CHECK_PASSED)
-        snprintf(h->text + n, sizeof h->text - n, "%s %s: error %g bound %g got %g want %g [%d] %s\n", line->op, line->attrs,
+        snprintf(h->text + n, sizeof h->text - n,
+                 "%s %s: error %g bound %g got %g want %g [%d] %s\n", line->op, line->attrs,
                  line->error, line->bound, line->got, line->want, (int)line->index, line->why);
     if (line->result == WEFT_CHECK_FAILED || !h->failed) h->line = *line;
 }
 
-typedef struct row { const char *op, *attrs; uint32_t n; weft_spec in[4]; } row;
-#define F(...) { WEFT_F32, (int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), { __VA_ARGS__ } }
+typedef struct row {
+    const char *op, *attrs;
+    uint32_t n;
+    weft_spec in[4];
+} row;
+#define F(...)                                                                     \
+    {                                                                              \
+        WEFT_F32, (int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
+        {                                                                          \
+            __VA_ARGS__                                                            \
+        }                                                                          \
+    }
 
 static const row rows[] = {
     { "map", "expr=\"tanh(a)*b+exp(c)\"", 3, { F(-1, 5, 7), F(7), F(5, 1) } },
@@ -65,9 +80,14 @@ static void test_all_ops_on_cpu(void **state)
     heard h = { 0 };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        weft_check_case c = { .op = rows[i].op, .attrs = rows[i].attrs, .inputs = rows[i].in, .n_inputs = rows[i].n,
-                              .batch = 5, .seed = i };
-        if (weft_check_op(plan_ctx, "cpu", &c, hear, &h)) fail_msg("%s %s: %s", c.op, c.attrs, weft_error());
+        weft_check_case c = { .op = rows[i].op,
+                              .attrs = rows[i].attrs,
+                              .inputs = rows[i].in,
+                              .n_inputs = rows[i].n,
+                              .batch = 5,
+                              .seed = i };
+        if (weft_check_op(plan_ctx, "cpu", &c, hear, &h))
+            fail_msg("%s %s: %s", c.op, c.attrs, weft_error());
     }
     if (h.failed || h.unverified) fail_msg("%s", h.text);
     assert_int_equal(h.passed, sizeof rows / sizeof *rows);
@@ -92,9 +112,11 @@ static void on_fake(const row *r, heard *h)
     sketch_op(&s, "here", r->op, r->attrs, r->n, in);
     assert_int_equal(weft__check_inputs(s.graph, 3, 1, arrays), WEFT_OK);
     weft__checker c = { .cpu = cpu, .devices = devices, .fn = hear, .user = h, .batch = 3 };
-    if (weft__check_graph(&c, s.graph, (const weft_array *const *)arrays)) fail_msg("%s", weft_error());
+    if (weft__check_graph(&c, s.graph, (const weft_array *const *)arrays))
+        fail_msg("%s", weft_error());
     assert_int_equal(c.n_failed, h->failed);
-    for (uint32_t i = 0; i < r->n; i++) weft_array_destroy(&arrays[i]);
+    for (uint32_t i = 0; i < r->n; i++)
+        weft_array_destroy(&arrays[i]);
     weft__graph_destroy(&s.graph);
     weft__devices_close(&devices);
     weft__devices_close(&cpu);
@@ -102,14 +124,17 @@ static void on_fake(const row *r, heard *h)
 
 static void test_wrong_kernels_are_found(void **state)
 {
-    static const row *const wrong[] = { &rows[0], &rows[5], &rows[7], &rows[8], &rows[10], &rows[15], &rows[22] };
+    static const row *const wrong[] = { &rows[0],  &rows[5],  &rows[7], &rows[8],
+                                        &rows[10], &rows[15], &rows[22] };
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         heard h = { 0 };
-        fake_backend = (fake){ .flags = UINT32_MAX, .wrong_op = strcmp(wrong[i]->op, "concat") ? wrong[i]->op : "copy",
+        fake_backend = (fake){ .flags = UINT32_MAX,
+                               .wrong_op = strcmp(wrong[i]->op, "concat") ? wrong[i]->op : "copy",
                                .wrong_by = 1.001f };
         on_fake(wrong[i], &h);
-        if (h.failed != 1) fail_msg("%s %s is taken for right: %s", wrong[i]->op, wrong[i]->attrs, h.text);
+        if (h.failed != 1)
+            fail_msg("%s %s is taken for right: %s", wrong[i]->op, wrong[i]->attrs, h.text);
         assert_int_equal(h.line.index, 0);
         assert_true(h.line.error > h.line.bound);
         assert_true(h.line.bound < 1e-3 * fabs(h.line.want));
@@ -121,7 +146,8 @@ static void test_kernels_that_write_nothing_are_found(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         heard h = { 0 };
-        if (strstr(rows[i].attrs, "log(a)") || strstr(rows[i].attrs, "1/(")) continue; /* NaN may be right */
+        if (strstr(rows[i].attrs, "log(a)") || strstr(rows[i].attrs, "1/("))
+            continue; /* NaN may be right */
         fake_backend = (fake){ .flags = UINT32_MAX, .silent = 1 };
         on_fake(&rows[i], &h);
         if (h.failed != 1) fail_msg("%s %s is taken for right", rows[i].op, rows[i].attrs);
@@ -148,12 +174,15 @@ static void test_failing_op_is_failed(void **state)
     assert_non_null(strstr(h.text, "the fake was told to fail"));
 }
 
-/* The bound of tanh(a)*b: measured errors of correctly rounded arithmetic must lie below, not far below. */
+/* The bound of tanh(a)*b: measured errors of correctly rounded arithmetic must lie below, not
+ * far below. */
 static void test_map_bounds_are_near(void **state)
 {
     float x = 0.75f, y = -1.5f;
-    weft_array ax = { { WEFT_F64, 1, { 1 } }, &(double){ x } }, ay = { { WEFT_F64, 1, { 1 } }, &(double){ y } };
-    weft__known in[2] = { { { WEFT_F32, 1, { 1 } }, &ax, NULL }, { { WEFT_F32, 1, { 1 } }, &ay, NULL } };
+    weft_array ax = { { WEFT_F64, 1, { 1 } }, &(double){ x } },
+               ay = { { WEFT_F64, 1, { 1 } }, &(double){ y } };
+    weft__known in[2] = { { { WEFT_F32, 1, { 1 } }, &ax, NULL },
+                          { { WEFT_F32, 1, { 1 } }, &ay, NULL } };
     weft__trial trial = { "map", "", "", in, 2, 1, 0, 1 };
     weft_spec spec = { WEFT_F32, 1, { 1 } };
     weft_array *err = NULL;

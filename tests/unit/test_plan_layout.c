@@ -1,5 +1,5 @@
-/* Layout: which concats are free, where copies appear and where not, what runs in place. Every plan is also
- * run, and must agree with an f64 run that uses no views. */
+/* Layout: which concats are free, where copies appear and where not, what runs in place. Every
+ * plan is also run, and must agree with an f64 run that uses no views. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,14 +33,16 @@ static weft_val map(const char *path, const char *expr, weft_val x)
     return sketch_op(&s, path, "map", text, ARGS(x));
 }
 
-/* Makes the plan, checks what its concats move for batch 2, the number of copies, and the numbers. */
+/* Makes the plan, checks what its concats move for batch 2, the number of copies, and the
+ * numbers. */
 static weft__plan *expect(uint64_t bytes, uint32_t copies)
 {
     const weft__plan_options plain = { .views = 1 };
     weft__plan *plan = plan_make(&s, devices, &plain);
     weft__text text = { 0 };
     assert_int_equal(weft__plan_print(plan, 2, &text), WEFT_OK);
-    if (weft__plan_concat_bytes(plan, 2) != bytes || plan_count(plan, WEFT__STEP_COPY, NULL) != copies)
+    if (weft__plan_concat_bytes(plan, 2) != bytes ||
+        plan_count(plan, WEFT__STEP_COPY, NULL) != copies)
         fail_msg("concat moves %d bytes, %u copies:\n%s", (int)weft__plan_concat_bytes(plan, 2),
                  plan_count(plan, WEFT__STEP_COPY, NULL), text.s);
     weft__text_finish(&text);
@@ -71,7 +73,8 @@ static void test_concat_is_the_output(void **state)
 {
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 4));
     (void)state;
-    weft_val c = sketch_op(&s, "c", "concat", "axis=1", ARGS(map("a", "tanh(a)", x), map("b", "a*a", x)));
+    weft_val c =
+        sketch_op(&s, "c", "concat", "axis=1", ARGS(map("a", "tanh(a)", x), map("b", "a*a", x)));
     sketch_output(&s, c);
     check(0, 0);
 }
@@ -100,7 +103,8 @@ static void test_nested_concat(void **state)
 {
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 2, 4));
     (void)state;
-    weft_val c = sketch_op(&s, "c", "concat", "axis=2", ARGS(map("a", "tanh(a)", x), map("b", "a*a", x)));
+    weft_val c =
+        sketch_op(&s, "c", "concat", "axis=2", ARGS(map("a", "tanh(a)", x), map("b", "a*a", x)));
     weft_val d = sketch_op(&s, "d", "concat", "axis=2", ARGS(c, map("e", "a-1", x)));
     sketch_output(&s, d);
     check(0, 0);
@@ -111,9 +115,11 @@ static void test_nested_concat_along_another_axis(void **state)
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 2, 4));
     (void)state;
     fake_backend.flags = WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED;
-    weft_val c = sketch_op(&s, "c", "concat", "axis=1", ARGS(map("a", "tanh(a)", x), map("b", "a*a", x)));
-    weft_val d = sketch_op(&s, "d", "concat", "axis=2", ARGS(c, map("e", "a-1", sketch_op(&s, "t", "concat", "axis=1",
-                                                                                         ARGS(x, x)))));
+    weft_val c =
+        sketch_op(&s, "c", "concat", "axis=1", ARGS(map("a", "tanh(a)", x), map("b", "a*a", x)));
+    weft_val d =
+        sketch_op(&s, "d", "concat", "axis=2",
+                  ARGS(c, map("e", "a-1", sketch_op(&s, "t", "concat", "axis=1", ARGS(x, x)))));
     sketch_output(&s, d);
     /* t copies the input twice; a and b would have to be written with two strides */
     check(2 * (16 + 16) * 4, 2);
@@ -161,7 +167,8 @@ static void test_views_are_no_steps(void **state)
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 4, 6));
     (void)state;
     weft_val t = sketch_op(&s, "t", "transpose", "perm=(0,2,1)", ARGS(x));
-    weft_val cut = sketch_op(&s, "cut", "slice", "begin=(0,1,0) size=(-1,3,4) step=(1,2,1)", ARGS(t));
+    weft_val cut =
+        sketch_op(&s, "cut", "slice", "begin=(0,1,0) size=(-1,3,4) step=(1,2,1)", ARGS(t));
     weft_val wide = sketch_op(&s, "wide", "broadcast", "shape=(2,-1,3,4)", ARGS(cut));
     weft__plan *plan;
     sketch_output(&s, map("out", "a*2", wide));
@@ -188,29 +195,36 @@ static void test_outputs_of_all_kinds(void **state)
     weft_val a = map("a", "a*a", x);
     (void)state;
     sketch_output(&s, a);
-    sketch_output(&s, a);                                               /* twice: a copy */
-    sketch_output(&s, x);                                               /* an input: a copy */
-    sketch_output(&s, k);                                               /* a constant: a copy */
-    sketch_output(&s, sketch_op(&s, "t", "transpose", "perm=(2,1,0)", ARGS(map("b", "a+1", x))));   /* free */
-    sketch_output(&s, sketch_op(&s, "q", "slice", "begin=(0,0,1) size=(-1,4,2)", ARGS(a)));         /* a copy */
+    sketch_output(&s, a); /* twice: a copy */
+    sketch_output(&s, x); /* an input: a copy */
+    sketch_output(&s, k); /* a constant: a copy */
+    sketch_output(
+        &s, sketch_op(&s, "t", "transpose", "perm=(2,1,0)", ARGS(map("b", "a+1", x)))); /* free */
+    sketch_output(&s,
+                  sketch_op(&s, "q", "slice", "begin=(0,0,1) size=(-1,4,2)", ARGS(a))); /* a copy */
     check(0, 4);
 }
 
 static void test_in_place(void **state)
 {
-    weft_val x = sketch_input(&s, "x", SHAPE(-1, 4)), a = map("a", "tanh(a)", x), b = map("b", "exp(a)", a);
+    weft_val x = sketch_input(&s, "x", SHAPE(-1, 4)), a = map("a", "tanh(a)", x),
+             b = map("b", "exp(a)", a);
     weft_val c = sketch_op(&s, "c", "map", "expr=\"a+b\"", ARGS(b, a)), d = map("d", "a*2", c);
     weft__plan *plan;
     uint32_t in_place = 0;
     (void)state;
     sketch_output(&s, sketch_op(&s, "sum", "reduce", "fn=sum axes=(1)", ARGS(d)));
     plan = expect(0, 0);
-    for (size_t i = 0; i < plan->n_steps; i++) in_place += (uint32_t)plan->step[i]->in_place;
-    assert_int_equal(in_place, 2); /* c over b, d over c; a is not: x is the caller's; b is not: a is read again */
+    for (size_t i = 0; i < plan->n_steps; i++)
+        in_place += (uint32_t)plan->step[i]->in_place;
+    assert_int_equal(
+        in_place,
+        2); /* c over b, d over c; a is not: x is the caller's; b is not: a is read again */
     weft__plan_destroy(&plan);
     fake_backend.flags = 0;
     plan = expect(0, 0);
-    for (size_t i = 0; i < plan->n_steps; i++) assert_false(plan->step[i]->in_place);
+    for (size_t i = 0; i < plan->n_steps; i++)
+        assert_false(plan->step[i]->in_place);
     weft__plan_destroy(&plan);
 }
 
@@ -228,7 +242,7 @@ static void test_empty_parts(void **state)
 {
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 4)), a = map("a", "tanh(a)", x);
     weft_val none = sketch_op(&s, "none", "slice", "begin=(0,2) size=(-1,0)", ARGS(x));
-    weft_val sum = sketch_op(&s, "sum", "reduce", "fn=sum axes=(1)", ARGS(none));   /* zeros */
+    weft_val sum = sketch_op(&s, "sum", "reduce", "fn=sum axes=(1)", ARGS(none)); /* zeros */
     weft__plan *plan;
     (void)state;
     sketch_output(&s, sketch_op(&s, "c", "concat", "axis=1", ARGS(map("e", "a+1", none), a, none)));

@@ -1,4 +1,5 @@
-/* The memory plan: values that live at the same time never share bytes, memory is reused, limits hold. */
+/* The memory plan: values that live at the same time never share bytes, memory is reused, limits
+ * hold. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +18,8 @@ static uint64_t random_below(uint64_t n)
 
 static uint64_t bytes_of(const weft__slot *slot, int64_t batch)
 {
-    return (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), batch) * weft_dtype_size(slot->dtype);
+    return (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), batch) *
+           weft_dtype_size(slot->dtype);
 }
 
 static int alive_together(const weft__slot *a, const weft__slot *b)
@@ -34,7 +36,8 @@ static void expect_apart(weft__plan *plan, int64_t batch)
         const weft__slot *a = &plan->slot[i];
         if (a->kind != WEFT__SLOT_ARENA || a->first > a->last) continue;
         assert_int_equal(m->offset[i] % 64, 0);
-        assert_true(m->offset[i] + bytes_of(a, batch) <= m->need[a->device * WEFT__MAX_ARENAS + m->arena[i]]);
+        assert_true(m->offset[i] + bytes_of(a, batch) <=
+                    m->need[a->device * WEFT__MAX_ARENAS + m->arena[i]]);
         for (size_t k = i + 1; k < plan->n_slots; k++) {
             const weft__slot *b = &plan->slot[k];
             if (!alive_together(a, b) || m->arena[i] != m->arena[k]) continue;
@@ -58,24 +61,28 @@ static void grow(sketch *s)
     for (; n < 24; n++) {
         uint64_t a = random_below(n), b = random_below(n);
         if (random_below(3)) {
-            value[n] = sketch_op(s, "map", "map", random_below(2) ? "expr=\"tanh(a)\"" : "expr=\"a*a\"", ARGS(value[a]));
+            value[n] =
+                sketch_op(s, "map", "map", random_below(2) ? "expr=\"tanh(a)\"" : "expr=\"a*a\"",
+                          ARGS(value[a]));
             width[n] = width[a];
         } else {
             value[n] = sketch_op(s, "concat", "concat", "axis=1", ARGS(value[a], value[b]));
             width[n] = width[a] + width[b];
             if (width[n] > 60) {
-                value[n] = sketch_op(s, "sum", "reduce", "fn=mean axes=(1) keepdims=true", ARGS(value[n]));
+                value[n] =
+                    sketch_op(s, "sum", "reduce", "fn=mean axes=(1) keepdims=true", ARGS(value[n]));
                 width[n] = 1;
             }
         }
     }
-    for (uint32_t i = 0; i < 3; i++) sketch_output(s, value[n - 1 - random_below(8)]);
+    for (uint32_t i = 0; i < 3; i++)
+        sketch_output(s, value[n - 1 - random_below(8)]);
 }
 
 static void test_random_graphs(void **state)
 {
-    static const uint32_t flags[] = { UINT32_MAX, WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED, 0,
-                                      WEFT_KERNEL_INPLACE };
+    static const uint32_t flags[] = { UINT32_MAX, WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED,
+                                      0, WEFT_KERNEL_INPLACE };
     (void)state;
     for (uint64_t seed = 0; seed < 60; seed++) {
         weft__devices *devices = plan_devices(seed % 5 ? "fake" : "fake,cpu");
@@ -88,7 +95,8 @@ static void test_random_graphs(void **state)
         sketch_begin(&s);
         grow(&s);
         plan = plan_make(&s, devices, NULL);
-        for (int64_t batch = 1; batch < 200; batch = batch * 3 + 1) expect_apart(plan, batch);
+        for (int64_t batch = 1; batch < 200; batch = batch * 3 + 1)
+            expect_apart(plan, batch);
         weft__plan_destroy(&plan);
         plan_agree(&s, devices, NULL, (int64_t)(1 + seed % 4));
         weft__graph_destroy(&s.graph);
@@ -98,7 +106,8 @@ static void test_random_graphs(void **state)
 
 static weft_val chain(sketch *s, weft_val x, int length)
 {
-    for (int i = 0; i < length; i++) x = sketch_op(s, "link", "map", i % 2 ? "expr=\"a+1\"" : "expr=\"tanh(a)\"", ARGS(x));
+    for (int i = 0; i < length; i++)
+        x = sketch_op(s, "link", "map", i % 2 ? "expr=\"a+1\"" : "expr=\"tanh(a)\"", ARGS(x));
     return x;
 }
 

@@ -30,7 +30,8 @@ static int end(void **state)
 /* y = tanh(x) * x, then summed, with y and the sum as outputs. */
 static void small_graph(void)
 {
-    weft_val x = sketch_input(&s, "x", SHAPE(-1, 4)), t = sketch_op(&s, "t", "map", "expr=\"tanh(a)\"", ARGS(x));
+    weft_val x = sketch_input(&s, "x", SHAPE(-1, 4)),
+             t = sketch_op(&s, "t", "map", "expr=\"tanh(a)\"", ARGS(x));
     sketch_output(&s, sketch_op(&s, "y", "map", "expr=\"a*b\"", ARGS(t, x)));
     sketch_output(&s, sketch_op(&s, "sum", "reduce", "fn=sum axes=(1)", ARGS(t)));
 }
@@ -57,10 +58,12 @@ static void test_new_batches_compile_nothing(void **state)
 
 static void run(weft__plan *plan, float *x, float *y, float *sum, int64_t batch)
 {
-    weft_array in = { { WEFT_F32, 2, { batch, 4 } }, x }, out = { { WEFT_F32, 2, { batch, 4 } }, y };
+    weft_array in = { { WEFT_F32, 2, { batch, 4 } }, x },
+               out = { { WEFT_F32, 2, { batch, 4 } }, y };
     weft_array out2 = { { WEFT_F32, 1, { batch } }, sum }, *outputs[] = { &out, &out2 };
     const weft_array *inputs[] = { &in };
-    if (weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, batch })) fail_msg("%s", weft_error());
+    if (weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, batch }))
+        fail_msg("%s", weft_error());
 }
 
 static float *aligned(size_t n)
@@ -73,7 +76,8 @@ static void test_generation_stays_while_nothing_changes(void **state)
     float *x = aligned(64), *y = aligned(64), *z = aligned(64), *other = aligned(64);
     weft__plan *plan;
     (void)state;
-    for (int i = 0; i < 64; i++) x[i] = other[i] = (float)i / 64;
+    for (int i = 0; i < 64; i++)
+        x[i] = other[i] = (float)i / 64;
     small_graph();
     plan = plan_make(&s, devices, NULL);
     run(plan, x, y, z, 2);
@@ -103,7 +107,8 @@ static void test_output_over_the_input(void **state)
     (void)state;
     small_graph();
     plan = plan_make(&s, devices, NULL);
-    for (int i = 0; i < 64; i++) x[i] = (float)i / 64;
+    for (int i = 0; i < 64; i++)
+        x[i] = (float)i / 64;
     run(plan, x, y, z, 16);
     run(plan, x, x, z, 16); /* the caller asks for it: as if the input had been read first */
     assert_memory_equal(x, y, 64 * sizeof *x);
@@ -117,7 +122,8 @@ static void test_two_devices(void **state)
 {
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 4)), k = sketch_const(&s, SHAPE(4, 4));
     weft_val a = sketch_op(&s, "a", "map", "expr=\"tanh(a)\"", ARGS(x));
-    weft_val b = sketch_op(&s, "b", "matmul", "", ARGS(a, sketch_op(&s, "k", "map", "expr=\"a+1\"", ARGS(k))));
+    weft_val b = sketch_op(&s, "b", "matmul", "",
+                           ARGS(a, sketch_op(&s, "k", "map", "expr=\"a+1\"", ARGS(k))));
     weft_val c = sketch_op(&s, "c", "map", "expr=\"a*a\"", ARGS(b));
     weft_val d = sketch_op(&s, "d", "matmul", "", ARGS(x, k));
     weft__plan *plan;
@@ -132,8 +138,10 @@ static void test_two_devices(void **state)
     assert_non_null(strstr(text.s, "the fake refuses matmul"));
     weft__text_finish(&text);
     weft__plan_destroy(&plan);
-    for (int64_t batch = 1; batch < 4; batch++) plan_agree(&s, devices, NULL, batch);
-    assert_int_equal(weft__plan_create(s.graph, devices, &(weft__plan_options){ .strict = 1, .views = 1 }, &plan),
+    for (int64_t batch = 1; batch < 4; batch++)
+        plan_agree(&s, devices, NULL, batch);
+    assert_int_equal(weft__plan_create(s.graph, devices,
+                                       &(weft__plan_options){ .strict = 1, .views = 1 }, &plan),
                      WEFT_E_UNSUPPORTED);
     assert_non_null(strstr(weft_error(), "layer \"b\""));
     assert_non_null(strstr(weft_error(), "fake: the fake refuses matmul"));
@@ -148,7 +156,8 @@ static void test_failed_run(void **state)
     small_graph();
     plan = plan_make(&s, devices, NULL);
     fake_backend.fail_run = 1;
-    assert_int_equal(weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, 1 }), WEFT_E_DEVICE);
+    assert_int_equal(weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, 1 }),
+                     WEFT_E_DEVICE);
     assert_string_equal(weft_error(), "the fake was told to fail");
     assert_null(outputs[0]);
     assert_null(outputs[1]);
@@ -158,11 +167,13 @@ static void test_failed_run(void **state)
     weft__plan_destroy(&plan);
 }
 
-/* Every allocation of making and running a plan fails once: an error each time, nothing left behind. */
+/* Every allocation of making and running a plan fails once: an error each time, nothing left
+ * behind. */
 static void test_no_memory(void **state)
 {
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 4)), k = sketch_const(&s, SHAPE(4, 4));
-    weft_val a = sketch_op(&s, "a", "matmul", "", ARGS(x, k)), b = sketch_op(&s, "b", "map", "expr=\"a*2\"", ARGS(x));
+    weft_val a = sketch_op(&s, "a", "matmul", "", ARGS(x, k)),
+             b = sketch_op(&s, "b", "map", "expr=\"a*2\"", ARGS(x));
     weft__plan_options options = { .simplify = 1, .fuse = 1, .views = 1 };
     weft_array in = { { WEFT_F32, 2, { 1, 4 } }, (float[4]){ 0 } };
     const weft_array *inputs[] = { &in };

@@ -1,4 +1,5 @@
-/* Symbolic views against arithmetic with numbers: where each element lies, for several batch sizes. */
+/* Symbolic views against arithmetic with numbers: where each element lies, for several batch
+ * sizes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,9 @@ static weft_spec spec_of(int32_t rank, const int64_t *dim)
     memcpy(spec.dim, dim, (size_t)rank * sizeof *dim);
     return spec;
 }
-#define SPEC(...) spec_of((int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ })
+#define SPEC(...)                                                            \
+    spec_of((int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
+            (int64_t[]){ __VA_ARGS__ })
 
 static weft__view dense(weft_spec spec)
 {
@@ -138,7 +141,8 @@ static void test_slice_with_steps(void **state)
     for (int64_t batch = 1; batch < 4; batch++)
         for (int64_t b = 0; b < batch; b++)
             for (int64_t i = 0; i < 2; i++)
-                assert_int_equal(place(&cut, (uint64_t)(b * 2 + i), batch), b * 35 + (1 + 3 * i) * 5 + 4);
+                assert_int_equal(place(&cut, (uint64_t)(b * 2 + i), batch),
+                                 b * 35 + (1 + 3 * i) * 5 + 4);
 }
 
 static void test_broadcast_and_transpose_are_strided(void **state)

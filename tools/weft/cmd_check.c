@@ -1,4 +1,5 @@
-/* weft check MODEL: every op on every device against the f64 reference on the cpu; the first that differs. */
+/* weft check MODEL: every op on every device against the f64 reference on the cpu; the first that
+ * differs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,29 +13,38 @@ typedef struct check {
     uint64_t seed;
     int verbose;
     uint32_t passed, failed, unverified;
-    int named;                       /* the first failed op of this device has been printed */
+    int named; /* the first failed op of this device has been printed */
 } check;
 
 static int parse(int argc, char **argv, check *c)
 {
-    static const tool_option options[] = { { 'd', "device", 1 }, { 'i', "input", 1 }, { 0, "seed", 1 }, { 'v', "verbose", 0 },
-        { 0 } };
+    static const tool_option options[] = {
+        { 'd', "device", 1 }, { 'i', "input", 1 }, { 0, "seed", 1 }, { 'v', "verbose", 0 }, { 0 }
+    };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "check" };
     char *end;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
-        if (i == 0 && (c->n_devices == 16 || strlen(args.value) >= 64)) return tool_usage_error("check", "too many devices");
-        if (i == 0) strcpy(c->device[c->n_devices++], args.value);
-        else if (i == 1 && c->inputs.n == 64) return tool_usage_error("check", "more than 64 inputs");
-        else if (i == 1) c->inputs.text[c->inputs.n++] = args.value;
+        if (i == 0 && (c->n_devices == 16 || strlen(args.value) >= 64))
+            return tool_usage_error("check", "too many devices");
+        if (i == 0)
+            strcpy(c->device[c->n_devices++], args.value);
+        else if (i == 1 && c->inputs.n == 64)
+            return tool_usage_error("check", "more than 64 inputs");
+        else if (i == 1)
+            c->inputs.text[c->inputs.n++] = args.value;
         else if (i == 2) {
             c->seed = strtoull(args.value, &end, 10);
             if (*end) return tool_usage_error("check", "--seed is %s; give a number", args.value);
-        } else if (i == 3) c->verbose = 1;
-        else if (i == 4 && c->model) return tool_usage_error("check", "takes one MODEL, got %s and %s", c->model, args.value);
-        else if (i == 4) c->model = args.value;
+        } else if (i == 3)
+            c->verbose = 1;
+        else if (i == 4 && c->model)
+            return tool_usage_error("check", "takes one MODEL, got %s and %s", c->model,
+                                    args.value);
+        else if (i == 4)
+            c->model = args.value;
     }
     if (!c->model) return tool_usage_error("check", "give a MODEL file: weft check model.keras");
     return TOOL_OK;
@@ -50,12 +60,15 @@ static void print_line(void *user, const weft_check_line *line)
     c->failed += line->result == WEFT_CHECK_FAILED;
     c->unverified += line->result == WEFT_CHECK_UNVERIFIED;
     if (!c->verbose && !first && line->result != WEFT_CHECK_UNVERIFIED) return;
-    printf("%s%-10s %-9s %s (%s) at %s", first ? "first that differs: " : "", words[line->result], line->device, line->op,
-           line->variant, line->path);
-    if (*line->why) printf(": %s", line->why);
-    else printf(": error %.3g, bound %.3g", line->error, line->bound);
+    printf("%s%-10s %-9s %s (%s) at %s", first ? "first that differs: " : "", words[line->result],
+           line->device, line->op, line->variant, line->path);
+    if (*line->why)
+        printf(": %s", line->why);
+    else
+        printf(": error %.3g, bound %.3g", line->error, line->bound);
     if (line->result == WEFT_CHECK_FAILED && !*line->why)
-        printf("; element %llu: got %.9g, want %.9g", (unsigned long long)line->index, line->got, line->want);
+        printf("; element %llu: got %.9g, want %.9g", (unsigned long long)line->index, line->got,
+               line->want);
     printf("\n");
     if (first) printf("    %s\n", line->attrs);
     c->named |= first;
@@ -95,7 +108,9 @@ static int run(int argc, char **argv)
     if (c.inputs.n && tool_load_inputs(model, &c.inputs, &x, &n_x)) goto out;
     code = TOOL_OK;
     for (uint32_t i = 0; i < c.n_devices; i++) {
-        weft_check_options options = { .seed = c.seed, .inputs = (const weft_array *const *)x, .n_inputs = n_x };
+        weft_check_options options = { .seed = c.seed,
+                                       .inputs = (const weft_array *const *)x,
+                                       .n_inputs = n_x };
 
         c.passed = c.failed = c.unverified = 0;
         c.named = 0;
@@ -103,7 +118,8 @@ static int run(int argc, char **argv)
             code = tool_fail();
             continue;
         }
-        printf("%-10s %u ops right, %u wrong, %u unverified\n", c.device[i], c.passed, c.failed, c.unverified);
+        printf("%-10s %u ops right, %u wrong, %u unverified\n", c.device[i], c.passed, c.failed,
+               c.unverified);
         if (failed) code = TOOL_FAILED;
     }
 out:
@@ -119,5 +135,8 @@ const tool_verb tool_check = {
     "  -i, --input NAME=FILE    real inputs instead of random ones\n"
     "      --seed N             of the random inputs (1)\n"
     "  -v, --verbose            a line for every op, not only for wrong ones\n\n"
-    "Each op gets the reference's values as inputs, so a wrong op is named, and not the ones behind it.\n\n"
-    "example: weft check model.keras -d opencl:0\n", run };
+    "Each op gets the reference's values as inputs, so a wrong op is named, and not the ones "
+    "behind it.\n\n"
+    "example: weft check model.keras -d opencl:0\n",
+    run
+};

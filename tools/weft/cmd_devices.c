@@ -17,9 +17,13 @@ static const char *kind_name(weft_dev_kind kind)
 static void print_device(const char *id, const weft_dev_info *d)
 {
     printf("%-10s %s\n", id, d->name);
-    printf("           %s, %u compute units, %.1f GiB memory, largest allocation %.1f GiB, f64 %s\n", kind_name(d->kind),
-           d->compute_units, (double)d->mem_total / (1u << 30), (double)d->max_alloc / (1u << 30), d->has_f64 ? "yes" : "no");
-    if (*d->platform || *d->driver) printf("           %s%s%s\n", d->platform, *d->platform && *d->driver ? "; driver " : "", d->driver);
+    printf(
+        "           %s, %u compute units, %.1f GiB memory, largest allocation %.1f GiB, f64 %s\n",
+        kind_name(d->kind), d->compute_units, (double)d->mem_total / (1u << 30),
+        (double)d->max_alloc / (1u << 30), d->has_f64 ? "yes" : "no");
+    if (*d->platform || *d->driver)
+        printf("           %s%s%s\n", d->platform, *d->platform && *d->driver ? "; driver " : "",
+               d->driver);
     if (!d->usable) printf("           not usable: %s\n", d->why);
 }
 
@@ -33,8 +37,10 @@ static void print_json(const char *id, const weft_dev_info *d, int first)
     tool_json_string(d->platform);
     printf(", \"driver\": ");
     tool_json_string(d->driver);
-    printf(", \"compute_units\": %u, \"memory_bytes\": %llu, \"max_allocation_bytes\": %llu, \"f64\": %s, \"usable\": %s, "
-           "\"why\": ", d->compute_units, (unsigned long long)d->mem_total, (unsigned long long)d->max_alloc,
+    printf(", \"compute_units\": %u, \"memory_bytes\": %llu, \"max_allocation_bytes\": %llu, "
+           "\"f64\": %s, \"usable\": %s, "
+           "\"why\": ",
+           d->compute_units, (unsigned long long)d->mem_total, (unsigned long long)d->max_alloc,
            d->has_f64 ? "true" : "false", d->usable ? "true" : "false");
     tool_json_string(d->why);
     printf(" }");
@@ -50,8 +56,10 @@ static int list(weft_context *ctx, int json)
     for (i = 0; i < n; i++) {
         d = (weft_dev_info){ .struct_size = sizeof d };
         if (weft_context_device(ctx, i, &id, &d)) return tool_fail();
-        if (json) print_json(id, &d, i == 0);
-        else print_device(id, &d);
+        if (json)
+            print_json(id, &d, i == 0);
+        else
+            print_device(id, &d);
     }
     if (json) printf(" ],\n  \"backends_without_devices\": [");
     for (i = 0, n = 0; i < weft_context_n_backends(ctx); i++) {
@@ -62,7 +70,8 @@ static int list(weft_context *ctx, int json)
             printf(", \"why\": ");
             tool_json_string(why);
             printf(" }");
-        } else printf("%-10s no device: %s\n", id, why);
+        } else
+            printf("%-10s no device: %s\n", id, why);
     }
     if (json) printf(" ] }\n");
     return TOOL_OK;
@@ -97,6 +106,6 @@ static int run(int argc, char **argv)
     return code;
 }
 
-const tool_verb tool_devices = {
-    "devices", "[--json]", "lists what runs here, and why others do not",
-    "  --json   for programs\n\nexample: weft devices\n", run };
+const tool_verb tool_devices = { "devices", "[--json]",
+                                 "lists what runs here, and why others do not",
+                                 "  --json   for programs\n\nexample: weft devices\n", run };

@@ -4,29 +4,45 @@
 #include <string.h>
 #include "tool.h"
 
-typedef struct plan { const char *model; char devices[TOOL_DEVICES]; int64_t batch; weft_plan_stage stage; int strict; } plan;
+typedef struct plan {
+    const char *model;
+    char devices[TOOL_DEVICES];
+    int64_t batch;
+    weft_plan_stage stage;
+    int strict;
+} plan;
 
 static int parse(int argc, char **argv, plan *p)
 {
-    static const tool_option options[] = { { 'd', "device", 1 }, { 'b', "batch", 1 }, { 0, "stage", 1 }, { 0, "strict", 0 },
-        { 0 } };
+    static const tool_option options[] = {
+        { 'd', "device", 1 }, { 'b', "batch", 1 }, { 0, "stage", 1 }, { 0, "strict", 0 }, { 0 }
+    };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "plan" };
     char *end;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
-        if (i == 0 && !tool_add_device(p->devices, args.value)) return tool_usage_error("plan", "too many devices");
+        if (i == 0 && !tool_add_device(p->devices, args.value))
+            return tool_usage_error("plan", "too many devices");
         if (i == 1) {
             p->batch = strtoll(args.value, &end, 10);
-            if (*end || p->batch < 0) return tool_usage_error("plan", "--batch is %s; give a number from 0", args.value);
+            if (*end || p->batch < 0)
+                return tool_usage_error("plan", "--batch is %s; give a number from 0", args.value);
         } else if (i == 2) {
-            p->stage = !strcmp(args.value, "graph") ? WEFT_PLAN_GRAPH : !strcmp(args.value, "placed") ? WEFT_PLAN_PLACED
-                       : !strcmp(args.value, "steps") ? WEFT_PLAN_STEPS : 0;
-            if (!p->stage) return tool_usage_error("plan", "--stage is %s; it is graph, placed or steps", args.value);
-        } else if (i == 3) p->strict = 1;
-        else if (i == 4 && p->model) return tool_usage_error("plan", "takes one MODEL, got %s and %s", p->model, args.value);
-        else if (i == 4) p->model = args.value;
+            p->stage = !strcmp(args.value, "graph")    ? WEFT_PLAN_GRAPH
+                       : !strcmp(args.value, "placed") ? WEFT_PLAN_PLACED
+                       : !strcmp(args.value, "steps")  ? WEFT_PLAN_STEPS
+                                                       : 0;
+            if (!p->stage)
+                return tool_usage_error("plan", "--stage is %s; it is graph, placed or steps",
+                                        args.value);
+        } else if (i == 3)
+            p->strict = 1;
+        else if (i == 4 && p->model)
+            return tool_usage_error("plan", "takes one MODEL, got %s and %s", p->model, args.value);
+        else if (i == 4)
+            p->model = args.value;
     }
     if (!p->model) return tool_usage_error("plan", "give a MODEL file: weft plan model.keras");
     return TOOL_OK;
@@ -42,7 +58,8 @@ static int run(int argc, char **argv)
 
     if (code) return code;
     if (tool_context(&ctx) || weft_model_load(ctx, p.model, &model) ||
-        weft_session_create(model, *p.devices ? p.devices : "best", p.strict ? "strict=true" : NULL, &session) ||
+        weft_session_create(model, *p.devices ? p.devices : "best", p.strict ? "strict=true" : NULL,
+                            &session) ||
         weft_session_plan(session, p.batch, p.stage, stdout))
         code = tool_fail();
     weft_session_destroy(&session);
@@ -52,9 +69,13 @@ static int run(int argc, char **argv)
 }
 
 const tool_verb tool_plan = {
-    "plan", "MODEL [-d DEVICE]... [--batch N]", "shows where each op runs and why, what fused, what moves, memory",
+    "plan", "MODEL [-d DEVICE]... [--batch N]",
+    "shows where each op runs and why, what fused, what moves, memory",
     "  -d, --device DEVICE   cpu, opencl:0, best (default); again: the next choice\n"
     "  -b, --batch N         batch size for sizes in bytes (32)\n"
-    "      --stage STAGE     graph (as lowered), placed (devices and reasons), steps (default: the plan)\n"
+    "      --stage STAGE     graph (as lowered), placed (devices and reasons), steps (default: "
+    "the plan)\n"
     "      --strict          an op that the first device cannot run is an error\n\n"
-    "example: weft plan model.keras -d opencl:0 --batch 8\n", run };
+    "example: weft plan model.keras -d opencl:0 --batch 8\n",
+    run
+};

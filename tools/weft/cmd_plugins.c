@@ -1,11 +1,13 @@
-/* weft plugins [NAME]: every plugin seen, loaded or refused; or one layer's, op's or plugin's contents. */
+/* weft plugins [NAME]: every plugin seen, loaded or refused; or one layer's, op's or plugin's
+ * contents. */
 #include <stdio.h>
 #include <string.h>
 #include "tool.h"
 
 static const char *attr_type(weft_attr_type type)
 {
-    static const char *const names[] = { "?", "int", "float", "flag", "string", "ints", "floats", "strings", "layer" };
+    static const char *const names[] = { "?",    "int",    "float",   "flag", "string",
+                                         "ints", "floats", "strings", "layer" };
 
     return type > 0 && type < (weft_attr_type)(sizeof names / sizeof *names) ? names[type] : "?";
 }
@@ -14,15 +16,19 @@ static void print_attrs(const weft_attr *a)
 {
     if (!a || !a->name) printf("  no attributes\n");
     for (; a && a->name; a++)
-        printf("  %-24s %-7s %-16s %s%s%s%s\n", a->name, attr_type(a->type), a->def ? a->def : "(required)", a->doc,
-               a->range ? " [" : "", a->range ? a->range : "", a->range ? "]" : "");
+        printf("  %-24s %-7s %-16s %s%s%s%s\n", a->name, attr_type(a->type),
+               a->def ? a->def : "(required)", a->doc, a->range ? " [" : "",
+               a->range ? a->range : "", a->range ? "]" : "");
 }
 
 static void print_contents(const weft_plugin *p)
 {
-    for (uint32_t i = 0; p->layers && p->layers[i]; i++) printf("  layer   %-24s %s\n", p->layers[i]->name, p->layers[i]->doc);
-    for (uint32_t i = 0; p->ops && p->ops[i]; i++) printf("  op      %-24s %s\n", p->ops[i]->name, p->ops[i]->doc);
-    for (uint32_t i = 0; p->formats && p->formats[i]; i++) printf("  format  %-24s %s\n", p->formats[i]->name, p->formats[i]->doc);
+    for (uint32_t i = 0; p->layers && p->layers[i]; i++)
+        printf("  layer   %-24s %s\n", p->layers[i]->name, p->layers[i]->doc);
+    for (uint32_t i = 0; p->ops && p->ops[i]; i++)
+        printf("  op      %-24s %s\n", p->ops[i]->name, p->ops[i]->doc);
+    for (uint32_t i = 0; p->formats && p->formats[i]; i++)
+        printf("  format  %-24s %s\n", p->formats[i]->name, p->formats[i]->doc);
     for (uint32_t i = 0; p->backends && p->backends[i]; i++)
         printf("  backend %-24s %s\n", p->backends[i]->id, p->backends[i]->doc);
 }
@@ -51,8 +57,11 @@ static int print_one(weft_context *ctx, const char *name)
         found = 1;
     }
     if (found) return TOOL_OK;
-    fprintf(stderr, "weft: plugins: no layer, op or plugin \"%s\"; `weft plugins` lists the plugins, `weft plugins NAME` what "
-                    "each brings\n", name);
+    fprintf(stderr,
+            "weft: plugins: no layer, op or plugin \"%s\"; `weft plugins` lists the plugins, `weft "
+            "plugins NAME` what "
+            "each brings\n",
+            name);
     return TOOL_FAILED;
 }
 
@@ -98,19 +107,28 @@ static int run(int argc, char **argv)
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
-        if (i == 0) json = 1;
-        else if (name) return tool_usage_error("plugins", "takes one NAME, got %s and %s", name, args.value);
-        else name = args.value;
+        if (i == 0)
+            json = 1;
+        else if (name)
+            return tool_usage_error("plugins", "takes one NAME, got %s and %s", name, args.value);
+        else
+            name = args.value;
     }
     if (tool_context(&ctx)) return tool_fail();
     code = TOOL_OK;
-    if (name) code = print_one(ctx, name);
-    else if (json) print_all_json(ctx);
-    else code = print_all(ctx);
+    if (name)
+        code = print_one(ctx, name);
+    else if (json)
+        print_all_json(ctx);
+    else
+        code = print_all(ctx);
     weft_context_destroy(&ctx);
     return code;
 }
 
 const tool_verb tool_plugins = {
     "plugins", "[NAME] [--json]", "lists plugins, or the attributes of a layer or op",
-    "  NAME     a layer class, an op or a plugin\n  --json   for programs\n\nexample: weft plugins Conv2D\n", run };
+    "  NAME     a layer class, an op or a plugin\n  --json   for programs\n\n"
+    "example: weft plugins Conv2D\n",
+    run
+};

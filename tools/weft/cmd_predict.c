@@ -15,32 +15,51 @@ typedef struct predict {
 
 static int parse(int argc, char **argv, predict *p)
 {
-    static const tool_option options[] = { { 'i', "input", 1 }, { 'o', "output", 1 }, { 'd', "device", 1 },
-        { 'b', "batch-size", 1 }, { 0, "strict", 0 }, { 0, "f64", 0 }, { 0 } };
+    static const tool_option options[] = { { 'i', "input", 1 },
+                                           { 'o', "output", 1 },
+                                           { 'd', "device", 1 },
+                                           { 'b', "batch-size", 1 },
+                                           { 0, "strict", 0 },
+                                           { 0, "f64", 0 },
+                                           { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "predict" };
     char *end;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
-        if (i == 0 && p->inputs.n < 64) p->inputs.text[p->inputs.n++] = args.value;
-        else if (i == 0) return tool_usage_error("predict", "more than 64 inputs");
-        else if (i == 1) p->output = args.value;
-        else if (i == 2 && !tool_add_device(p->devices, args.value)) return tool_usage_error("predict", "too many devices");
+        if (i == 0 && p->inputs.n < 64)
+            p->inputs.text[p->inputs.n++] = args.value;
+        else if (i == 0)
+            return tool_usage_error("predict", "more than 64 inputs");
+        else if (i == 1)
+            p->output = args.value;
+        else if (i == 2 && !tool_add_device(p->devices, args.value))
+            return tool_usage_error("predict", "too many devices");
         else if (i == 3) {
             long long n = strtoll(args.value, &end, 10);
 
-            if (*end || n < 1) return tool_usage_error("predict", "--batch-size is %s; give a number from 1", args.value);
+            if (*end || n < 1)
+                return tool_usage_error("predict", "--batch-size is %s; give a number from 1",
+                                        args.value);
             p->batch_size = (uint64_t)n;
-        } else if (i == 4) p->strict = 1;
-        else if (i == 5) p->f64 = 1;
-        else if (i == 6 && p->model) return tool_usage_error("predict", "takes one MODEL, got %s and %s", p->model, args.value);
-        else if (i == 6) p->model = args.value;
+        } else if (i == 4)
+            p->strict = 1;
+        else if (i == 5)
+            p->f64 = 1;
+        else if (i == 6 && p->model)
+            return tool_usage_error("predict", "takes one MODEL, got %s and %s", p->model,
+                                    args.value);
+        else if (i == 6)
+            p->model = args.value;
     }
-    if (!p->model) return tool_usage_error("predict", "give a MODEL file: weft predict model.keras -i a.npy -o y.npy");
-    if (!p->output) return tool_usage_error("predict", "give -o FILE.npy (or .npz) for the results");
-    snprintf(p->session_options, sizeof p->session_options, "strict=%s dtype=%s", p->strict ? "true" : "false",
-             p->f64 ? "float64" : "float32");
+    if (!p->model)
+        return tool_usage_error("predict",
+                                "give a MODEL file: weft predict model.keras -i a.npy -o y.npy");
+    if (!p->output)
+        return tool_usage_error("predict", "give -o FILE.npy (or .npz) for the results");
+    snprintf(p->session_options, sizeof p->session_options, "strict=%s dtype=%s",
+             p->strict ? "true" : "false", p->f64 ? "float64" : "float32");
     return TOOL_OK;
 }
 
@@ -48,7 +67,8 @@ static void show_progress(void *user, uint64_t done, uint64_t total)
 {
     (void)user;
     if (!isatty(2)) return;
-    fprintf(stderr, "\r%llu/%llu samples%s", (unsigned long long)done, (unsigned long long)total, done == total ? "\n" : "");
+    fprintf(stderr, "\r%llu/%llu samples%s", (unsigned long long)done, (unsigned long long)total,
+            done == total ? "\n" : "");
 }
 
 /* One output: an .npy; several: an .npz with their names. */
@@ -67,19 +87,22 @@ static weft_status save(const weft_model *model, const char *path, weft_array **
         if (!npz.name[i]) st = WEFT_E_NOMEM;
     }
     if (!st) st = weft_npz_write(path, &npz);
-    for (uint32_t i = 0; i < n; i++) free(npz.name[i]);
+    for (uint32_t i = 0; i < n; i++)
+        free(npz.name[i]);
     free(npz.name);
     return st;
 }
 
-static void report(const weft_model *model, weft_array **y, uint32_t n, const char *path, double seconds)
+static void report(const weft_model *model, weft_array **y, uint32_t n, const char *path,
+                   double seconds)
 {
     for (uint32_t i = 0; i < n; i++) {
         const char *name = "";
 
         weft_model_output(model, i, &name, NULL);
         printf("%s (", name);
-        for (int32_t k = 0; k < y[i]->spec.rank; k++) printf("%s%lld", k ? ", " : "", (long long)y[i]->spec.dim[k]);
+        for (int32_t k = 0; k < y[i]->spec.rank; k++)
+            printf("%s%lld", k ? ", " : "", (long long)y[i]->spec.dim[k]);
         printf(") %s -> %s\n", weft_dtype_name(y[i]->spec.dtype), path);
     }
     printf("%.3f s\n", seconds);
@@ -91,7 +114,8 @@ static int check_output(const weft_model *model, const char *path)
     const char *dot = strrchr(path, '.');
 
     if (weft_model_n_outputs(model) == 1 || (dot && !strcmp(dot, ".npz"))) return 1;
-    fprintf(stderr, "weft: -o %s: the model has %u outputs; give a file that ends in .npz\n", path, weft_model_n_outputs(model));
+    fprintf(stderr, "weft: -o %s: the model has %u outputs; give a file that ends in .npz\n", path,
+            weft_model_n_outputs(model));
     return 0;
 }
 
@@ -121,7 +145,8 @@ static int run(int argc, char **argv)
     if (!(y = calloc(n_y, sizeof *y))) goto out;
     start = tool_seconds();
     if (weft_session_create(model, *p.devices ? p.devices : "best", p.session_options, &session) ||
-        weft_session_predict(session, (const weft_array *const *)x, n_x, y, n_y, p.batch_size, show_progress, NULL) ||
+        weft_session_predict(session, (const weft_array *const *)x, n_x, y, n_y, p.batch_size,
+                             show_progress, NULL) ||
         save(model, p.output, y, n_y)) {
         tool_fail();
         goto out;
@@ -138,11 +163,15 @@ out:
 }
 
 const tool_verb tool_predict = {
-    "predict", "MODEL -i NAME=FILE.npy... -o FILE [-d DEVICE]...", "runs a model on arrays from .npy files",
-    "  -i, --input NAME=FILE.npy   one for each input; NAME= may be left out if there is one input\n"
+    "predict", "MODEL -i NAME=FILE.npy... -o FILE [-d DEVICE]...",
+    "runs a model on arrays from .npy files",
+    "  -i, --input NAME=FILE.npy   one for each input; NAME= may be left out if there is one "
+    "input\n"
     "  -o, --output FILE           .npy for one output, .npz for several\n"
     "  -d, --device DEVICE         cpu, opencl:0, best (default); again: the next choice\n"
     "  -b, --batch-size N          samples at a time (32)\n"
     "      --strict                an op that the first device cannot run is an error\n"
     "      --f64                   compute in float64, on the cpu\n\n"
-    "example: weft predict model.keras -i image=a.npy -i tabular=b.npy -o y.npy -d opencl:0\n", run };
+    "example: weft predict model.keras -i image=a.npy -i tabular=b.npy -o y.npy -d opencl:0\n",
+    run
+};

@@ -13,11 +13,14 @@ static int run(int argc, char **argv)
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
-        if (path) return tool_usage_error("summary", "takes one MODEL, got %s and %s", path, args.value);
+        if (path)
+            return tool_usage_error("summary", "takes one MODEL, got %s and %s", path, args.value);
         path = args.value;
     }
     if (!path) return tool_usage_error("summary", "give a MODEL file: weft summary model.keras");
-    if (tool_context(&ctx) || weft_model_load(ctx, path, &model) || weft_model_summary(model, stdout)) code = tool_fail();
+    if (tool_context(&ctx) || weft_model_load(ctx, path, &model) ||
+        weft_model_summary(model, stdout))
+        code = tool_fail();
     weft_model_destroy(&model);
     weft_context_destroy(&ctx);
     return code;
@@ -25,4 +28,6 @@ static int run(int argc, char **argv)
 
 const tool_verb tool_summary = {
     "summary", "MODEL", "prints Keras's table of a model",
-    "  MODEL    a file that a format plugin reads (.keras)\n\nexample: weft summary model.keras\n", run };
+    "  MODEL    a file that a format plugin reads (.keras)\n\nexample: weft summary model.keras\n",
+    run
+};

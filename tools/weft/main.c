@@ -10,10 +10,13 @@ static const tool_verb *const verbs[] = {
 
 static void print_help(FILE *file)
 {
-    fprintf(file, "usage: weft VERB ...\n\nRuns Keras-style models on CPUs and OpenCL devices.\n\n");
-    for (size_t i = 0; i < N_VERBS; i++) fprintf(file, "  %-9s %s\n", verbs[i]->name, verbs[i]->doc);
-    fprintf(file, "\n`weft VERB --help` tells more; `weft --help env` lists the environment variables;\n"
-                  "`weft --version`. Exit codes: 0 success, 1 a failed run or check, 2 wrong usage.\n");
+    fprintf(file,
+            "usage: weft VERB ...\n\nRuns Keras-style models on CPUs and OpenCL devices.\n\n");
+    for (size_t i = 0; i < N_VERBS; i++)
+        fprintf(file, "  %-9s %s\n", verbs[i]->name, verbs[i]->doc);
+    fprintf(file,
+            "\n`weft VERB --help` tells more; `weft --help env` lists the environment variables;\n"
+            "`weft --version`. Exit codes: 0 success, 1 a failed run or check, 2 wrong usage.\n");
 }
 
 static int print_settings(void)
@@ -22,8 +25,8 @@ static int print_settings(void)
 
     for (uint32_t i = 0; i < weft_n_settings(); i++) {
         if (weft_setting(i, &s)) return tool_fail();
-        printf("%s\n    %s\n    default: %s%s%s\n", s.variable, s.doc, s.def && *s.def ? s.def : "none",
-               s.value ? "; now: " : "", s.value ? s.value : "");
+        printf("%s\n    %s\n    default: %s%s%s\n", s.variable, s.doc,
+               s.def && *s.def ? s.def : "none", s.value ? "; now: " : "", s.value ? s.value : "");
     }
     return TOOL_OK;
 }
@@ -45,7 +48,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < N_VERBS; i++)
         if (!strcmp(word, verbs[i]->name)) {
             if (argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
-                printf("usage: weft %s %s\n\n%s.\n\n%s", verbs[i]->name, verbs[i]->arguments, verbs[i]->doc, verbs[i]->help);
+                printf("usage: weft %s %s\n\n%s.\n\n%s", verbs[i]->name, verbs[i]->arguments,
+                       verbs[i]->doc, verbs[i]->help);
                 return TOOL_OK;
             }
             return verbs[i]->run(argc - 1, argv + 1);

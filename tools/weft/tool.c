@@ -24,7 +24,8 @@ int tool_fail(void)
     return TOOL_FAILED;
 }
 
-/* Index of the option that argument `a` spells, or -1; *attached is its value in the same argument. */
+/* Index of the option that argument `a` spells, or -1; *attached is its value in the same argument.
+ */
 static int find_option(const tool_option *options, const char *a, const char **attached)
 {
     *attached = NULL;
@@ -35,7 +36,8 @@ static int find_option(const tool_option *options, const char *a, const char **a
             if (a[2]) *attached = a[2] == '=' ? a + 3 : a + 2;
             return i;
         }
-        if (a[0] == '-' && a[1] == '-' && !strncmp(a + 2, options[i].name, n) && (!a[2 + n] || a[2 + n] == '=')) {
+        if (a[0] == '-' && a[1] == '-' && !strncmp(a + 2, options[i].name, n) &&
+            (!a[2 + n] || a[2 + n] == '=')) {
             if (a[2 + n]) *attached = a + 3 + n;
             return i;
         }
@@ -51,17 +53,22 @@ int tool_next(tool_args *args, int *exit_code)
     *exit_code = TOOL_OK;
     if (++args->at >= args->argc) return -1;
     a = args->argv[args->at];
-    while (args->options[n].name) n++;
+    while (args->options[n].name)
+        n++;
     if (a[0] != '-' || !a[1]) {
         args->value = a;
         return n;
     }
     i = find_option(args->options, a, &attached);
-    if (i < 0) *exit_code = tool_usage_error(args->verb, "unknown option %s; `weft %s --help` lists them", a, args->verb);
-    else if (!args->options[i].takes && attached) *exit_code = tool_usage_error(args->verb, "option --%s takes no value",
-                                                                                args->options[i].name);
+    if (i < 0)
+        *exit_code = tool_usage_error(args->verb, "unknown option %s; `weft %s --help` lists them",
+                                      a, args->verb);
+    else if (!args->options[i].takes && attached)
+        *exit_code =
+            tool_usage_error(args->verb, "option --%s takes no value", args->options[i].name);
     else if (args->options[i].takes && !attached && args->at + 1 >= args->argc)
-        *exit_code = tool_usage_error(args->verb, "option --%s wants a value", args->options[i].name);
+        *exit_code =
+            tool_usage_error(args->verb, "option --%s wants a value", args->options[i].name);
     if (*exit_code) return -2;
     args->value = attached ? attached : args->options[i].takes ? args->argv[++args->at] : NULL;
     return i;
@@ -72,7 +79,8 @@ static void print_log(void *user, weft_log_level level, const char *message)
     static const char *const names[] = { "debug", "info", "warning", "error" };
 
     (void)user;
-    fprintf(stderr, "weft: %s: %s\n", level >= 0 && level <= WEFT_LOG_ERROR ? names[level] : "log", message);
+    fprintf(stderr, "weft: %s: %s\n", level >= 0 && level <= WEFT_LOG_ERROR ? names[level] : "log",
+            message);
 }
 
 /* The value of WEFT_LOG as a level; warnings if it is not set. */
@@ -82,8 +90,10 @@ static weft_log_level log_level(void)
 
     for (uint32_t i = 0; i < weft_n_settings(); i++)
         if (!weft_setting(i, &s) && !strcmp(s.variable, "WEFT_LOG") && s.value)
-            return !strcmp(s.value, "debug") ? WEFT_LOG_DEBUG : !strcmp(s.value, "info") ? WEFT_LOG_INFO
-                   : !strcmp(s.value, "error") ? WEFT_LOG_ERROR : WEFT_LOG_WARN;
+            return !strcmp(s.value, "debug")   ? WEFT_LOG_DEBUG
+                   : !strcmp(s.value, "info")  ? WEFT_LOG_INFO
+                   : !strcmp(s.value, "error") ? WEFT_LOG_ERROR
+                                               : WEFT_LOG_WARN;
     return WEFT_LOG_WARN;
 }
 
@@ -107,14 +117,18 @@ void tool_json_string(const char *s)
 {
     putchar('"');
     for (; *s; s++) {
-        if (*s == '"' || *s == '\\') printf("\\%c", *s);
-        else if ((unsigned char)*s < 0x20) printf("\\u%04x", *s);
-        else putchar(*s);
+        if (*s == '"' || *s == '\\')
+            printf("\\%c", *s);
+        else if ((unsigned char)*s < 0x20)
+            printf("\\u%04x", *s);
+        else
+            putchar(*s);
     }
     putchar('"');
 }
 
-/* Which input "name=file" or "file" means; *path is the file. n_inputs if there is none of that name. */
+/* Which input "name=file" or "file" means; *path is the file. n_inputs if there is none of that
+ * name. */
 static uint32_t find_input(const weft_model *model, const char *text, const char **path)
 {
     const char *eq = strchr(text, '='), *name;
@@ -123,7 +137,8 @@ static uint32_t find_input(const weft_model *model, const char *text, const char
     *path = eq ? eq + 1 : text;
     if (!eq) return n == 1 ? 0 : n;
     for (uint32_t i = 0; i < n; i++)
-        if (!weft_model_input(model, i, &name, NULL) && strlen(name) == (size_t)(eq - text) && !strncmp(name, text, strlen(name)))
+        if (!weft_model_input(model, i, &name, NULL) && strlen(name) == (size_t)(eq - text) &&
+            !strncmp(name, text, strlen(name)))
             return i;
     return n;
 }
@@ -140,7 +155,8 @@ static void input_names(const weft_model *model, char *text, size_t size)
             at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", name);
 }
 
-weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs, weft_array ***arrays, uint32_t *n)
+weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs,
+                             weft_array ***arrays, uint32_t *n)
 {
     char names[512];
     weft_status st;
@@ -153,8 +169,10 @@ weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs,
         uint32_t k = find_input(model, inputs->text[i], &path);
 
         if (k == *n || (*arrays)[k]) {
-            fprintf(stderr, "weft: -i %s: %s; the model's inputs are: %s (give -i NAME=FILE.npy for each)\n", inputs->text[i],
-                    k == *n ? "no such input" : "this input is given twice", names);
+            fprintf(
+                stderr,
+                "weft: -i %s: %s; the model's inputs are: %s (give -i NAME=FILE.npy for each)\n",
+                inputs->text[i], k == *n ? "no such input" : "this input is given twice", names);
             return WEFT_E_ARG;
         }
         if ((st = weft_npy_read(path, &(*arrays)[k]))) {
@@ -167,8 +185,10 @@ weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs,
             const char *name = "";
 
             weft_model_input(model, k, &name, NULL);
-            fprintf(stderr, "weft: input \"%s\" is missing: give -i %s=FILE.npy (the model's inputs are: %s)\n", name, name,
-                    names);
+            fprintf(
+                stderr,
+                "weft: input \"%s\" is missing: give -i %s=FILE.npy (the model's inputs are: %s)\n",
+                name, name, names);
             return WEFT_E_ARG;
         }
     return WEFT_OK;
@@ -177,7 +197,8 @@ weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs,
 void tool_free_arrays(weft_array ***arrays, uint32_t n)
 {
     if (!*arrays) return;
-    for (uint32_t i = 0; i < n; i++) weft_array_destroy(&(*arrays)[i]);
+    for (uint32_t i = 0; i < n; i++)
+        weft_array_destroy(&(*arrays)[i]);
     free(*arrays);
     *arrays = NULL;
 }

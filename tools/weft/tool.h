@@ -3,25 +3,38 @@
 #define WEFT_TOOL_H
 #include <weft/weft.h>
 
-enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };       /* exit codes */
+enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 }; /* exit codes */
 
 typedef struct tool_verb {
-    const char *name, *arguments, *doc;      /* "MODEL [-d DEVICE]...", one line */
-    const char *help;                        /* options and an example, after the usage line */
-    int (*run)(int argc, char **argv);       /* argv[0] is the verb */
+    const char *name, *arguments, *doc; /* "MODEL [-d DEVICE]...", one line */
+    const char *help;                   /* options and an example, after the usage line */
+    int (*run)(int argc, char **argv);  /* argv[0] is the verb */
 } tool_verb;
-extern const tool_verb tool_devices, tool_plugins, tool_summary, tool_predict, tool_check, tool_plan;
+extern const tool_verb tool_devices, tool_plugins, tool_summary, tool_predict, tool_check,
+    tool_plan;
 
 /* Options of one verb. takes: 1 = has a value. An option without a short name has short_name 0. */
-typedef struct tool_option { char short_name; const char *name; int takes; } tool_option;
-typedef struct tool_args { int argc; char **argv; int at; const tool_option *options; const char *verb; const char *value; } tool_args;
-/* The next option's index, -1 at the end, -2 after an error or --help (then *exit_code is set). Words that are no
- * options come as index n (of options), in value. */
+typedef struct tool_option {
+    char short_name;
+    const char *name;
+    int takes;
+} tool_option;
+typedef struct tool_args {
+    int argc;
+    char **argv;
+    int at;
+    const tool_option *options;
+    const char *verb;
+    const char *value;
+} tool_args;
+/* The next option's index, -1 at the end, -2 after an error or --help (then *exit_code is set).
+ * Words that are no options come as index n (of options), in value. */
 int tool_next(tool_args *args, int *exit_code);
 
 /* "weft: <where>: <what>" to stderr. */
-int tool_usage_error(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int tool_fail(void);                         /* prints weft_error(); TOOL_FAILED */
+int tool_usage_error(const char *verb, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+int tool_fail(void); /* prints weft_error(); TOOL_FAILED */
 
 /* A context that logs to stderr at the level of WEFT_LOG (warnings by default). */
 weft_status tool_context(weft_context **ctx);
@@ -30,9 +43,14 @@ weft_status tool_context(weft_context **ctx);
 int tool_add_device(char *devices, const char *device);
 /* A string in JSON, quoted and escaped, to stdout. */
 void tool_json_string(const char *s);
-/* Reads "name=file.npy" inputs in the model's order; -i may be given without name for a model with one input. */
-typedef struct tool_inputs { const char *text[64]; uint32_t n; } tool_inputs;
-weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs, weft_array ***arrays, uint32_t *n);
+/* Reads "name=file.npy" inputs in the model's order; -i may be given without name for a model with
+ * one input. */
+typedef struct tool_inputs {
+    const char *text[64];
+    uint32_t n;
+} tool_inputs;
+weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs,
+                             weft_array ***arrays, uint32_t *n);
 void tool_free_arrays(weft_array ***arrays, uint32_t n);
 double tool_seconds(void);
 #endif

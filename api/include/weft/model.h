@@ -1,4 +1,5 @@
-/* weft/model.h - a named graph of layer calls with symbolic inputs and outputs, and its variables. */
+/* weft/model.h - a named graph of layer calls with symbolic inputs and outputs, and its variables.
+ */
 #ifndef WEFT_MODEL_H
 #define WEFT_MODEL_H
 #include <stdio.h>
@@ -8,59 +9,75 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* A symbolic value of one model. { 0, 0 } is "failed already": it flows through, and weft_model_finish()
- * reports the first failure. */
-typedef struct weft_tensor { uint32_t id, model; } weft_tensor;
+/* A symbolic value of one model. { 0, 0 } is "failed already": it flows through, and
+ * weft_model_finish() reports the first failure. */
+typedef struct weft_tensor {
+    uint32_t id, model;
+} weft_tensor;
 /* A layer of one model, for layers that are called more than once. { 0, 0 } as above. */
-typedef struct weft_layer { uint32_t id, model; } weft_layer;
+typedef struct weft_layer {
+    uint32_t id, model;
+} weft_layer;
 
-/* Threads: a model is built by one thread. Once finished it may be used by sessions in several threads;
- * weft_model_set_variable excludes running sessions itself. */
+/* Threads: a model is built by one thread. Once finished it may be used by sessions in several
+ * threads; weft_model_set_variable excludes running sessions itself. */
 WEFT_EXPORT weft_status weft_model_create(weft_context *ctx, const char *name, weft_model **model);
-/* Drops this reference: a model that is part of another one, or has sessions, lives until they end. */
+/* Drops this reference: a model that is part of another one, or has sessions, lives until they end.
+ */
 WEFT_EXPORT void weft_model_destroy(weft_model **model);
 
 /* The shape of one sample; the batch is added in front. A dimension may be WEFT_ANY. */
-typedef struct weft_shape { int32_t rank; int64_t dim[WEFT_MAX_RANK]; } weft_shape;
+typedef struct weft_shape {
+    int32_t rank;
+    int64_t dim[WEFT_MAX_RANK];
+} weft_shape;
 #ifndef __cplusplus
-#define WEFT_SHAPE(...) \
-    ((weft_shape){ (int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), { __VA_ARGS__ } })
+#define WEFT_SHAPE(...)                                                             \
+    ((weft_shape){ (int32_t)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), \
+                   { __VA_ARGS__ } })
 #endif
-WEFT_EXPORT weft_tensor weft_input(weft_model *model, const char *name, weft_dtype dtype, weft_shape shape);
+WEFT_EXPORT weft_tensor weft_input(weft_model *model, const char *name, weft_dtype dtype,
+                                   weft_shape shape);
 /* The whole shape, batch included: WEFT_BATCH, or a fixed number. */
 WEFT_EXPORT weft_tensor weft_input_spec(weft_model *model, const char *name, const weft_spec *spec);
 /* A tensor with the array's values, the same in every batch. The data is copied. */
 WEFT_EXPORT weft_tensor weft_constant(weft_model *model, const char *name, const weft_array *array);
 
 /* A layer of that class; attrs is attribute text, which may also hold name=...; NULL = defaults. */
-WEFT_EXPORT weft_layer weft_layer_create(weft_model *model, const char *layer_class, const char *attrs);
+WEFT_EXPORT weft_layer weft_layer_create(weft_model *model, const char *layer_class,
+                                         const char *attrs);
 /* Calls it; shared layers are called several times. Returns the first result. */
-WEFT_EXPORT weft_tensor weft_layer_call(weft_model *model, weft_layer layer, const weft_tensor *inputs, uint32_t n);
+WEFT_EXPORT weft_tensor weft_layer_call(weft_model *model, weft_layer layer,
+                                        const weft_tensor *inputs, uint32_t n);
 /* Result `index` of call `call` (both from 0). */
-WEFT_EXPORT weft_tensor weft_layer_result(weft_model *model, weft_layer layer, uint32_t call, uint32_t index);
+WEFT_EXPORT weft_tensor weft_layer_result(weft_model *model, weft_layer layer, uint32_t call,
+                                          uint32_t index);
 /* Creates a layer and calls it once. */
 WEFT_EXPORT weft_tensor weft_apply_n(weft_model *model, const char *layer_class, const char *attrs,
                                      const weft_tensor *inputs, uint32_t n);
 #ifndef __cplusplus
-#define weft_apply(model, layer_class, attrs, ...) \
+#define weft_apply(model, layer_class, attrs, ...)                                \
     weft_apply_n((model), (layer_class), (attrs), (weft_tensor[]){ __VA_ARGS__ }, \
                  (uint32_t)(sizeof((weft_tensor[]){ __VA_ARGS__ }) / sizeof(weft_tensor)))
 #endif
-/* Calls a whole finished model as one layer named `name` (NULL = the model's name); it shares its variables.
- * All results by weft_layer_result() on *layer (may be NULL); returns the first. */
+/* Calls a whole finished model as one layer named `name` (NULL = the model's name); it shares its
+ * variables. All results by weft_layer_result() on *layer (may be NULL); returns the first. */
 WEFT_EXPORT weft_tensor weft_model_call(weft_model *model, weft_model *sub, const char *name,
                                         const weft_tensor *inputs, uint32_t n, weft_layer *layer);
 WEFT_EXPORT weft_status weft_output(weft_model *model, weft_tensor tensor);
 WEFT_EXPORT weft_status weft_output_named(weft_model *model, const char *name, weft_tensor tensor);
 /* Ends the building: reports the first failure, refuses a model without outputs. */
 WEFT_EXPORT weft_status weft_model_finish(weft_model *model);
-/* The output of a layer of a finished model, by position as Keras counts model.layers (-1 = the last), for
- * weft_output() of a model that is made from it by weft_model_derive(). */
+/* The output of a layer of a finished model, by position as Keras counts model.layers (-1 = the
+ * last), for weft_output() of a model that is made from it by weft_model_derive(). */
 WEFT_EXPORT weft_tensor weft_model_layer_output(const weft_model *model, int32_t index);
-/* A new, unfinished model over the same layers and inputs, without outputs: add them with weft_output(). */
-WEFT_EXPORT weft_status weft_model_derive(weft_model *model, const char *name, weft_model **derived);
+/* A new, unfinished model over the same layers and inputs, without outputs: add them with
+ * weft_output(). */
+WEFT_EXPORT weft_status weft_model_derive(weft_model *model, const char *name,
+                                          weft_model **derived);
 
-/* Reads or writes a file by the format plugin that knows it (by its content, then by its extension). */
+/* Reads or writes a file by the format plugin that knows it (by its content, then by its
+ * extension). */
 WEFT_EXPORT weft_status weft_model_load(weft_context *ctx, const char *path, weft_model **model);
 WEFT_EXPORT weft_status weft_model_save(const weft_model *model, const char *path);
 
@@ -68,23 +85,31 @@ WEFT_EXPORT const char *weft_model_name(const weft_model *model);
 WEFT_EXPORT uint32_t weft_model_n_inputs(const weft_model *model);
 WEFT_EXPORT uint32_t weft_model_n_outputs(const weft_model *model);
 /* Name (borrowed) and spec, dim 0 usually WEFT_BATCH; either may be NULL. */
-WEFT_EXPORT weft_status weft_model_input(const weft_model *model, uint32_t i, const char **name, weft_spec *spec);
-WEFT_EXPORT weft_status weft_model_output(const weft_model *model, uint32_t i, const char **name, weft_spec *spec);
+WEFT_EXPORT weft_status weft_model_input(const weft_model *model, uint32_t i, const char **name,
+                                         weft_spec *spec);
+WEFT_EXPORT weft_status weft_model_output(const weft_model *model, uint32_t i, const char **name,
+                                          weft_spec *spec);
 /* The spec of any tensor of the model. */
-WEFT_EXPORT weft_status weft_tensor_spec(const weft_model *model, weft_tensor tensor, weft_spec *spec);
+WEFT_EXPORT weft_status weft_tensor_spec(const weft_model *model, weft_tensor tensor,
+                                         weft_spec *spec);
 
 /* Variables in the order of the layers; name is a path, "dense_1/kernel". */
 WEFT_EXPORT uint32_t weft_model_n_variables(const weft_model *model);
-WEFT_EXPORT weft_status weft_model_variable(const weft_model *model, uint32_t i, const char **name, weft_spec *spec,
-                                            uint32_t *flags);
+WEFT_EXPORT weft_status weft_model_variable(const weft_model *model, uint32_t i, const char **name,
+                                            weft_spec *spec, uint32_t *flags);
 /* array: the caller's memory, with the variable's own shape and dtype. */
-WEFT_EXPORT weft_status weft_model_get_variable(const weft_model *model, uint32_t i, weft_array *array);
-WEFT_EXPORT weft_status weft_model_set_variable(weft_model *model, uint32_t i, const weft_array *array);
+WEFT_EXPORT weft_status weft_model_get_variable(const weft_model *model, uint32_t i,
+                                                weft_array *array);
+WEFT_EXPORT weft_status weft_model_set_variable(weft_model *model, uint32_t i,
+                                                const weft_array *array);
 
-/* Freezes (0) or frees (1) a layer of a finished model by its path, "dense" or "encoder/dense", with all that is
- * inside it; NULL: every layer. Models that share the layer see it too. Before sessions train the model. */
-WEFT_EXPORT weft_status weft_model_set_trainable(weft_model *model, const char *layer, int trainable);
-/* The seed of initial values and random numbers, 0 until it is set. Before the first layer is called. */
+/* Freezes (0) or frees (1) a layer of a finished model by its path, "dense" or "encoder/dense",
+ * with all that is inside it; NULL: every layer. Models that share the layer see it too. Before
+ * sessions train the model. */
+WEFT_EXPORT weft_status weft_model_set_trainable(weft_model *model, const char *layer,
+                                                 int trainable);
+/* The seed of initial values and random numbers, 0 until it is set. Before the first layer is
+ * called. */
 WEFT_EXPORT weft_status weft_model_set_seed(weft_model *model, uint64_t seed);
 
 /* Keras's table, as wide as the COLUMNS setting or 80 columns. */

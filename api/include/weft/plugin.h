@@ -11,316 +11,444 @@
 extern "C" {
 #endif
 
-#define WEFT_ABI_MAJOR 0             /* changes => new symbol name, new plugin directory   */
-#define WEFT_ABI_MINOR 0             /* grows when a field or a table entry is appended    */
-#define WEFT_MAGIC     0x31544657u   /* "WFT1" */
-#define WEFT_MAX_RANK  8
-#define WEFT_BATCH     (-1)          /* a dimension -c means c times the batch              */
-#define WEFT_ANY       INT64_MIN     /* a dimension that is known only when the model runs  */
+#define WEFT_ABI_MAJOR 0       /* changes => new symbol name, new plugin directory   */
+#define WEFT_ABI_MINOR 0       /* grows when a field or a table entry is appended    */
+#define WEFT_MAGIC 0x31544657u /* "WFT1" */
+#define WEFT_MAX_RANK 8
+#define WEFT_BATCH (-1)    /* a dimension -c means c times the batch              */
+#define WEFT_ANY INT64_MIN /* a dimension that is known only when the model runs  */
 
 /* Is FIELD inside the struct the other side was compiled with, and set? (R1) */
-#define WEFT_HAS(p, field) \
-  ((size_t)((const char *)(&(p)->field + 1) - (const char *)(p)) <= (p)->struct_size && (p)->field)
+#define WEFT_HAS(p, field)                                                                \
+    ((size_t)((const char *)(&(p)->field + 1) - (const char *)(p)) <= (p)->struct_size && \
+     (p)->field)
 
 #if defined(_WIN32)
-#  define WEFT_EXPORT __declspec(dllexport)
+#define WEFT_EXPORT __declspec(dllexport)
 #else
-#  define WEFT_EXPORT __attribute__((visibility("default")))
+#define WEFT_EXPORT __attribute__((visibility("default")))
 #endif
 
-typedef int32_t weft_status;         /* fixed width, never a C enum type (R5) */
-enum { WEFT_OK = 0, WEFT_E_ARG, WEFT_E_SHAPE, WEFT_E_DTYPE, WEFT_E_ATTR, WEFT_E_UNSUPPORTED, WEFT_E_NOMEM,
-       WEFT_E_DEVICE, WEFT_E_ABI, WEFT_E_IO, WEFT_E_NOTFOUND, WEFT_E_UNTRUSTED, WEFT_E_INTERNAL };
+typedef int32_t weft_status; /* fixed width, never a C enum type (R5) */
+enum {
+    WEFT_OK = 0,
+    WEFT_E_ARG,
+    WEFT_E_SHAPE,
+    WEFT_E_DTYPE,
+    WEFT_E_ATTR,
+    WEFT_E_UNSUPPORTED,
+    WEFT_E_NOMEM,
+    WEFT_E_DEVICE,
+    WEFT_E_ABI,
+    WEFT_E_IO,
+    WEFT_E_NOTFOUND,
+    WEFT_E_UNTRUSTED,
+    WEFT_E_INTERNAL
+};
 typedef int32_t weft_dtype;
 enum { WEFT_F32 = 1, WEFT_F64, WEFT_F16, WEFT_BF16, WEFT_I32, WEFT_I64, WEFT_U8, WEFT_BOOL };
 typedef int32_t weft_log_level;
 enum { WEFT_LOG_DEBUG, WEFT_LOG_INFO, WEFT_LOG_WARN, WEFT_LOG_ERROR };
 
-typedef uint32_t weft_val;           /* a value while a graph is built; 0 = "failed already" */
-#define WEFT_NONE UINT32_MAX         /* absent: an optional input, no incoming gradient, no mask */
-typedef struct weft_spec {           /* FROZEN (R2): shape and type of one tensor */
-  weft_dtype dtype; int32_t rank; int64_t dim[WEFT_MAX_RANK];
+typedef uint32_t weft_val;   /* a value while a graph is built; 0 = "failed already" */
+#define WEFT_NONE UINT32_MAX /* absent: an optional input, no incoming gradient, no mask */
+typedef struct weft_spec {   /* FROZEN (R2): shape and type of one tensor */
+    weft_dtype dtype;
+    int32_t rank;
+    int64_t dim[WEFT_MAX_RANK];
 } weft_spec;
-typedef struct weft_ext { const char *id; const void *data; } weft_ext;   /* FROZEN, ends with {0} */
+typedef struct weft_ext {
+    const char *id;
+    const void *data;
+} weft_ext; /* FROZEN, ends with {0} */
 
 /* ---- host services ----------------------------------------------------------------------- */
 typedef struct weft_host {
-  uint32_t struct_size, abi_minor;
-  const char *name, *version;
-  void  (*log)(const struct weft_host *, weft_log_level, const char *msg);           /* [any-thread] */
-  weft_status (*fail)(const struct weft_host *, weft_status, const char *msg);       /* [any-thread] records, returns the status */
-  const char *(*setting)(const struct weft_host *, const char *name);                /* [any-thread] never getenv in a module */
-  void *(*alloc)(const struct weft_host *, size_t bytes, size_t align);              /* [any-thread] */
-  void  (*release)(const struct weft_host *, void *);                                /* [any-thread] */
-  void  (*parallel_for)(const struct weft_host *, uint64_t n, uint64_t grain,        /* [kernel] */
-                        void (*fn)(void *user, uint64_t begin, uint64_t end), void *user);
-  const void *(*extension)(const struct weft_host *, const char *id);                /* [any-thread] */
+    uint32_t struct_size, abi_minor;
+    const char *name, *version;
+    void (*log)(const struct weft_host *, weft_log_level, const char *msg); /* [any-thread] */
+    weft_status (*fail)(const struct weft_host *, weft_status,
+                        const char *msg); /* [any-thread] records, returns the status */
+    const char *(*setting)(const struct weft_host *,
+                           const char *name); /* [any-thread] never getenv in a module */
+    void *(*alloc)(const struct weft_host *, size_t bytes, size_t align);      /* [any-thread] */
+    void (*release)(const struct weft_host *, void *);                         /* [any-thread] */
+    void (*parallel_for)(const struct weft_host *, uint64_t n, uint64_t grain, /* [kernel] */
+                         void (*fn)(void *user, uint64_t begin, uint64_t end), void *user);
+    const void *(*extension)(const struct weft_host *, const char *id); /* [any-thread] */
 } weft_host;
 
 /* ---- attributes: a schema in data; the host parses, checks, serialises, prints it --------- */
 typedef int32_t weft_attr_type;
-enum { WEFT_INT = 1, WEFT_FLOAT, WEFT_FLAG, WEFT_STRING, WEFT_INTS, WEFT_FLOATS, WEFT_STRINGS, WEFT_LAYER_CONFIG };
-enum { WEFT_NULLABLE = 1 };          /* weft_attr.flags: `none` is allowed */
-typedef struct weft_attr {           /* FROZEN, ends with {0} */
-  const char *name; weft_attr_type type; int32_t flags;
-  const char *def;                   /* default as text; NULL = the user must give it   */
-  const char *range;                 /* "1..", "0..1", "same|valid|causal"; NULL = any  */
-  const char *doc;
+enum {
+    WEFT_INT = 1,
+    WEFT_FLOAT,
+    WEFT_FLAG,
+    WEFT_STRING,
+    WEFT_INTS,
+    WEFT_FLOATS,
+    WEFT_STRINGS,
+    WEFT_LAYER_CONFIG
+};
+enum { WEFT_NULLABLE = 1 }; /* weft_attr.flags: `none` is allowed */
+typedef struct weft_attr {  /* FROZEN, ends with {0} */
+    const char *name;
+    weft_attr_type type;
+    int32_t flags;
+    const char *def;   /* default as text; NULL = the user must give it   */
+    const char *range; /* "1..", "0..1", "same|valid|causal"; NULL = any  */
+    const char *doc;
 } weft_attr;
 
 /* ---- building a graph: what a layer's build(), an op's lower() and gradient() are handed --- */
 typedef struct weft_build weft_build;
-typedef struct weft_scan {           /* a loop over one axis; the body is traced once; differentiable */
-  uint32_t struct_size, flags;       /* flags: 1 = from the last step to the first */
-  int32_t  axis; uint32_t n_carry, n_x, n_y;
-  const weft_val *carry0, *xs;
-  void (*body)(weft_build *, void *user, const weft_val *carry, const weft_val *x,
-               weft_val *carry_out, weft_val *y);
-  void *user; weft_val *carry_end, *ys;          /* results */
+typedef struct weft_scan {       /* a loop over one axis; the body is traced once; differentiable */
+    uint32_t struct_size, flags; /* flags: 1 = from the last step to the first */
+    int32_t axis;
+    uint32_t n_carry, n_x, n_y;
+    const weft_val *carry0, *xs;
+    void (*body)(weft_build *, void *user, const weft_val *carry, const weft_val *x,
+                 weft_val *carry_out, weft_val *y);
+    void *user;
+    weft_val *carry_end, *ys; /* results */
 } weft_scan;
-enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2 };   /* flags of a variable */
+enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2 }; /* flags of a variable */
 typedef struct weft_build_api {
-  uint32_t struct_size, reserved;
-  weft_val    (*in)(weft_build *, uint32_t i);
-  uint32_t    (*n_in)(weft_build *);
-  weft_status (*out)(weft_build *, uint32_t i, weft_val);
-  weft_val    (*op)(weft_build *, const char *op, const char *attrs, const weft_val *args, uint32_t n,
-                    weft_val *outs, uint32_t n_outs);            /* returns outs[0] */
-  weft_val    (*layer)(weft_build *, const char *layer_class, const char *name, const char *attrs,
-                       const weft_val *args, uint32_t n, weft_val *outs, uint32_t n_outs);
-  weft_val    (*variable)(weft_build *, const char *name, const weft_spec *, const char *initializer, uint32_t flags);
-  weft_status (*assign)(weft_build *, weft_val variable, weft_val);  /* moving statistics, RNN state ...  */
-  int         (*training)(weft_build *);
-  weft_val    (*random)(weft_build *);           /* a stream of its own for this call site */
-  weft_status (*add_loss)(weft_build *, weft_val);
-  weft_val    (*mask)(weft_build *, uint32_t i);               /* WEFT_NONE if input i has none */
-  weft_status (*set_mask)(weft_build *, uint32_t out, weft_val);
-  weft_val    (*constant)(weft_build *, const weft_spec *, const void *data);
-  weft_status (*spec)(weft_build *, weft_val, weft_spec *result);
-  int64_t     (*attr_i)(weft_build *, const char *);
-  double      (*attr_f)(weft_build *, const char *);
-  const char *(*attr_s)(weft_build *, const char *);           /* any type as canonical text; NULL for none */
-  uint32_t    (*attr_v)(weft_build *, const char *, int64_t *values, uint32_t cap);
-  weft_status (*fail)(weft_build *, weft_status, const char *msg);
-  weft_status (*scan)(weft_build *, const weft_scan *);
-  /* in gradient() only: inputs are in(), results of the forward op fwd(), incoming gradients dout() or WEFT_NONE */
-  weft_val    (*fwd)(weft_build *, uint32_t i);
-  weft_val    (*dout)(weft_build *, uint32_t i);
-  const void *(*extension)(weft_build *, const char *id);
-  uint32_t    (*attr_fv)(weft_build *, const char *, double *values, uint32_t cap);     /* a list of floats */
+    uint32_t struct_size, reserved;
+    weft_val (*in)(weft_build *, uint32_t i);
+    uint32_t (*n_in)(weft_build *);
+    weft_status (*out)(weft_build *, uint32_t i, weft_val);
+    weft_val (*op)(weft_build *, const char *op, const char *attrs, const weft_val *args,
+                   uint32_t n, weft_val *outs, uint32_t n_outs); /* returns outs[0] */
+    weft_val (*layer)(weft_build *, const char *layer_class, const char *name, const char *attrs,
+                      const weft_val *args, uint32_t n, weft_val *outs, uint32_t n_outs);
+    weft_val (*variable)(weft_build *, const char *name, const weft_spec *, const char *initializer,
+                         uint32_t flags);
+    weft_status (*assign)(weft_build *, weft_val variable,
+                          weft_val); /* moving statistics, RNN state ...  */
+    int (*training)(weft_build *);
+    weft_val (*random)(weft_build *); /* a stream of its own for this call site */
+    weft_status (*add_loss)(weft_build *, weft_val);
+    weft_val (*mask)(weft_build *, uint32_t i); /* WEFT_NONE if input i has none */
+    weft_status (*set_mask)(weft_build *, uint32_t out, weft_val);
+    weft_val (*constant)(weft_build *, const weft_spec *, const void *data);
+    weft_status (*spec)(weft_build *, weft_val, weft_spec *result);
+    int64_t (*attr_i)(weft_build *, const char *);
+    double (*attr_f)(weft_build *, const char *);
+    const char *(*attr_s)(weft_build *,
+                          const char *); /* any type as canonical text; NULL for none */
+    uint32_t (*attr_v)(weft_build *, const char *, int64_t *values, uint32_t cap);
+    weft_status (*fail)(weft_build *, weft_status, const char *msg);
+    weft_status (*scan)(weft_build *, const weft_scan *);
+    /* in gradient() only: inputs are in(), results of the forward op fwd(), incoming gradients
+     * dout() or WEFT_NONE */
+    weft_val (*fwd)(weft_build *, uint32_t i);
+    weft_val (*dout)(weft_build *, uint32_t i);
+    const void *(*extension)(weft_build *, const char *id);
+    uint32_t (*attr_fv)(weft_build *, const char *, double *values,
+                        uint32_t cap); /* a list of floats */
 } weft_build_api;
-struct weft_build { const weft_build_api *api; };  /* the host keeps more behind it */
+struct weft_build {
+    const weft_build_api *api;
+}; /* the host keeps more behind it */
 
 /* ---- kernels: how one backend kind runs one op ---------------------------------------------
  * A view is where a tensor lies. Strides count elements and are the truth. Dense: row-major without
  * gaps. Pitched: `outer` dense rows of `inner` elements, `pitch` elements from row to row (a dense
  * view has outer 1, inner == pitch == count). Strided: anything else (stride 0 repeats). */
-typedef int32_t weft_layout; enum { WEFT_DENSE = 1, WEFT_PITCHED, WEFT_STRIDED };
+typedef int32_t weft_layout;
+enum { WEFT_DENSE = 1, WEFT_PITCHED, WEFT_STRIDED };
 typedef struct weft_view {
-  uint32_t struct_size; weft_dtype dtype; int32_t rank; weft_layout layout;
-  const int64_t *dim, *stride; uint64_t count;      /* of elements; all numbers, the batch is known */
-  uint64_t outer, inner, pitch;
-  void *data;                        /* CPU: the first element. NULL: an output that nobody reads */
-  uint64_t offset;                   /* OpenCL: of the first element in its buffer, in elements */
+    uint32_t struct_size;
+    weft_dtype dtype;
+    int32_t rank;
+    weft_layout layout;
+    const int64_t *dim, *stride;
+    uint64_t count; /* of elements; all numbers, the batch is known */
+    uint64_t outer, inner, pitch;
+    void *data;      /* CPU: the first element. NULL: an output that nobody reads */
+    uint64_t offset; /* OpenCL: of the first element in its buffer, in elements */
 } weft_view;
 /* What supports(), scratch(), range(), run() and enqueue() are handed; valid until they return.
  * Inputs: the op's own, then n_extra that belong to `then`. An absent optional input is NULL.
  * In supports() data is NULL, and dimensions and strides are as in a weft_spec: -c is c batches. */
 typedef struct weft_kernel_call {
-  uint32_t struct_size, n_in, n_out, n_extra;
-  const weft_host *host;
-  const weft_view *const *in, *const *out;
-  void *scratch; size_t scratch_size;
-  int64_t batch; const char *path;   /* "encoder/dense_1", for messages */
-  int64_t     (*attr_i)(const struct weft_kernel_call *, const char *);
-  double      (*attr_f)(const struct weft_kernel_call *, const char *);
-  const char *(*attr_s)(const struct weft_kernel_call *, const char *);
-  uint32_t    (*attr_v)(const struct weft_kernel_call *, const char *, int64_t *values, uint32_t cap);
-  int64_t     (*device)(const struct weft_kernel_call *, const char *fact);  /* "is_cpu", "compute_units", "local_memory" */
-  int64_t     (*param)(const struct weft_kernel_call *, const char *);       /* a tunable parameter of the chosen variant */
-  weft_status (*fail)(const struct weft_kernel_call *, weft_status, const char *msg);
+    uint32_t struct_size, n_in, n_out, n_extra;
+    const weft_host *host;
+    const weft_view *const *in, *const *out;
+    void *scratch;
+    size_t scratch_size;
+    int64_t batch;
+    const char *path; /* "encoder/dense_1", for messages */
+    int64_t (*attr_i)(const struct weft_kernel_call *, const char *);
+    double (*attr_f)(const struct weft_kernel_call *, const char *);
+    const char *(*attr_s)(const struct weft_kernel_call *, const char *);
+    uint32_t (*attr_v)(const struct weft_kernel_call *, const char *, int64_t *values,
+                       uint32_t cap);
+    int64_t (*device)(const struct weft_kernel_call *,
+                      const char *fact); /* "is_cpu", "compute_units", "local_memory" */
+    int64_t (*param)(const struct weft_kernel_call *,
+                     const char *); /* a tunable parameter of the chosen variant */
+    weft_status (*fail)(const struct weft_kernel_call *, weft_status, const char *msg);
 } weft_kernel_call;
 /* What a kernel takes besides dense f32 inputs and outputs. A kernel that takes strided views takes
  * pitched ones. INPLACE: out 0 may lie on an input of the same shape and dtype. EPILOGUE: the op's
- * attribute `then` is applied to out 0. F64: f64 too. ANY_DTYPE: whatever the op's infer lets through. */
-enum { WEFT_KERNEL_IN_PITCHED = 1, WEFT_KERNEL_OUT_PITCHED = 2, WEFT_KERNEL_IN_STRIDED = 4, WEFT_KERNEL_OUT_STRIDED = 8,
-       WEFT_KERNEL_INPLACE = 16, WEFT_KERNEL_EPILOGUE = 32, WEFT_KERNEL_F64 = 64, WEFT_KERNEL_ANY_DTYPE = 128 };
+ * attribute `then` is applied to out 0. F64: f64 too. ANY_DTYPE: whatever the op's infer lets
+ * through. */
+enum {
+    WEFT_KERNEL_IN_PITCHED = 1,
+    WEFT_KERNEL_OUT_PITCHED = 2,
+    WEFT_KERNEL_IN_STRIDED = 4,
+    WEFT_KERNEL_OUT_STRIDED = 8,
+    WEFT_KERNEL_INPLACE = 16,
+    WEFT_KERNEL_EPILOGUE = 32,
+    WEFT_KERNEL_F64 = 64,
+    WEFT_KERNEL_ANY_DTYPE = 128
+};
 
 #define WEFT_KERNEL_CPU "weft.kernel.cpu/1"
 typedef struct weft_cpu_kernel {
-  uint32_t struct_size, flags;
-  int         (*supports)(const weft_kernel_call *, char *why, size_t why_size);  /* NULL = what flags say */
-  size_t      (*scratch)(const weft_kernel_call *);                              /* bytes; NULL = none */
-  weft_status (*run)(const weft_kernel_call *);
+    uint32_t struct_size, flags;
+    int (*supports)(const weft_kernel_call *, char *why,
+                    size_t why_size);            /* NULL = what flags say */
+    size_t (*scratch)(const weft_kernel_call *); /* bytes; NULL = none */
+    weft_status (*run)(const weft_kernel_call *);
 } weft_cpu_kernel;
 
 /* The services an OpenCL kernel gets, so that no plugin includes OpenCL headers. Each records one
  * command of the plan; none waits. */
-typedef struct weft_cl_launch {      /* arguments: (pointer, ulong offset) a view, long an int, REAL a scalar, long batch */
-  uint32_t struct_size, n_views, n_ints, n_scalars;
-  const char *kernel; size_t global[3], local[3];   /* local[0] 0: the backend chooses; global is rounded up to it */
-  const weft_view *const *views; const int64_t *ints; const double *scalars;
+typedef struct weft_cl_launch { /* arguments: (pointer, ulong offset) a view, long an int, REAL a
+                                   scalar, long batch */
+    uint32_t struct_size, n_views, n_ints, n_scalars;
+    const char *kernel;
+    size_t global[3], local[3]; /* local[0] 0: the backend chooses; global is rounded up to it */
+    const weft_view *const *views;
+    const int64_t *ints;
+    const double *scalars;
 } weft_cl_launch;
-typedef struct weft_gemm {           /* c = alpha a b + beta c, row major, leading dimensions in elements */
-  uint32_t struct_size; int32_t trans_a, trans_b, reserved;
-  int64_t m, n, k, lda, ldb, ldc; double alpha, beta;
-  const weft_view *a, *b, *c; int64_t a_offset, b_offset, c_offset;   /* in elements, added to the views' own */
+typedef struct weft_gemm { /* c = alpha a b + beta c, row major, leading dimensions in elements */
+    uint32_t struct_size;
+    int32_t trans_a, trans_b, reserved;
+    int64_t m, n, k, lda, ldb, ldc;
+    double alpha, beta;
+    const weft_view *a, *b, *c;
+    int64_t a_offset, b_offset, c_offset; /* in elements, added to the views' own */
 } weft_gemm;
 typedef struct weft_cl {
-  uint32_t struct_size, reserved;
-  weft_status (*launch)(const weft_kernel_call *, const weft_cl_launch *);
-  weft_status (*gemm)(const weft_kernel_call *, const weft_gemm *);
-  weft_status (*fill)(const weft_kernel_call *, const weft_view *, double value);
-  weft_status (*copy)(const weft_kernel_call *, const weft_view *dst, const weft_view *src);
-  weft_status (*repeat)(const weft_kernel_call *, int64_t times, weft_status (*body)(const weft_kernel_call *, const struct weft_cl *, int64_t step));
+    uint32_t struct_size, reserved;
+    weft_status (*launch)(const weft_kernel_call *, const weft_cl_launch *);
+    weft_status (*gemm)(const weft_kernel_call *, const weft_gemm *);
+    weft_status (*fill)(const weft_kernel_call *, const weft_view *, double value);
+    weft_status (*copy)(const weft_kernel_call *, const weft_view *dst, const weft_view *src);
+    weft_status (*repeat)(const weft_kernel_call *, int64_t times,
+                          weft_status (*body)(const weft_kernel_call *, const struct weft_cl *,
+                                              int64_t step));
 } weft_cl;
 /* OpenCL C 1.2. In front of the source the host puts, for every tensor T in IN0.. (the op's own
  * inputs) and OUT0..: T_RANK, T_N (count), T_D0.. (dimensions), T_S0.. (strides), T_TYPE, and
  * T_AT(i), where element i of the row-major order lies; T_ABSENT is defined when it is absent.
  * Sizes may depend on the run-time argument `batch`. Then REAL (float or double), REAL_MAX,
- * ATTR_<name> for number, flag and list (ATTR_<name>_0 ..) attributes, the parameters of `params`, and
- * THEN(v, i), the epilogue (v when there is none). A kernel with one launch is written
- *   __kernel void name(WEFT_ARGS) { size_t i = get_global_id(0); if (i < OUT0_N) OUT0(i) = f(IN0(i)); }
- * WEFT_ARGS: in0, in0_offset .. out0, out0_offset .. (present ones), extras, batch; T(i) is in0[T_AT(i)]. */
+ * ATTR_<name> for number, flag and list (ATTR_<name>_0 ..) attributes, the parameters of `params`,
+ * and THEN(v, i), the epilogue (v when there is none). A kernel with one launch is written
+ *   __kernel void name(WEFT_ARGS)
+ *   {
+ *       size_t i = get_global_id(0);
+ *       if (i < OUT0_N) OUT0(i) = f(IN0(i));
+ *   }
+ * WEFT_ARGS: in0, in0_offset .. out0, out0_offset .. (present ones), extras, batch. T(i) is element
+ * i of the row-major order: IN0(i) is in0[in0_offset + IN0_AT(i)]. */
 #define WEFT_KERNEL_OPENCL "weft.kernel.opencl/1"
 typedef struct weft_cl_kernel {
-  uint32_t struct_size, flags;
-  int         (*supports)(const weft_kernel_call *, char *why, size_t why_size);
-  size_t      (*scratch)(const weft_kernel_call *);
-  const char *source;                /* NUL-terminated OpenCL C */
-  const char *kernel, *options;      /* the one launch, or NULL; options for the compiler, or NULL */
-  const char *params;                /* "TILE=4|8|16 VEC=1|4": macros, also param(); the first value is the default */
-  weft_status (*range)(const weft_kernel_call *, size_t global[3], size_t local[3]);  /* NULL = one item an element of out 0 */
-  weft_status (*enqueue)(const weft_kernel_call *, const weft_cl *);   /* or: records several launches, gemms ... once a batch size */
+    uint32_t struct_size, flags;
+    int (*supports)(const weft_kernel_call *, char *why, size_t why_size);
+    size_t (*scratch)(const weft_kernel_call *);
+    const char *source;           /* NUL-terminated OpenCL C */
+    const char *kernel, *options; /* the one launch, or NULL; options for the compiler, or NULL */
+    const char
+        *params; /* "TILE=4|8|16 VEC=1|4": macros, also param(); the first value is the default */
+    weft_status (*range)(const weft_kernel_call *, size_t global[3],
+                         size_t local[3]); /* NULL = one item an element of out 0 */
+    weft_status (*enqueue)(
+        const weft_kernel_call *,
+        const weft_cl *); /* or: records several launches, gemms ... once a batch size */
 } weft_cl_kernel;
 
 /* ---- an op: the unit of dispatch ------------------------------------------------------------ */
 typedef struct weft_op_class {
-  uint32_t struct_size, flags;
-  const char *name;                  /* "max_pool"; third parties: "org.example.name"            */
-  const char *inputs, *outputs;      /* "x", "x, w, b?" (optional), "x..." (one or more)         */
-  const weft_attr *attrs;
-  weft_status (*infer)(weft_build *, weft_spec *outs);   /* NULL: shapes follow from lower       */
-  weft_status (*lower)(weft_build *);                    /* the same meaning in other ops        */
-  weft_status (*gradient)(weft_build *);                 /* NULL: by differentiating lower       */
-  const weft_ext *kernels;           /* by backend kind; several of one kind are variants, first supported wins */
-  /* problem lines for check and bench, NULL behind the last: "attributes : dtype dims, dtype dims, ..", with
-   * dims joined by x, B the batch, 2B twice the batch, none for rank 0, "none" an absent input, and for integers
-   * <n, values below n: "axis=1 : f32 Bx3x5, i32 2Bx7<3, f32" */
-  const char *const *cases;
-  const char *doc;
-} weft_op_class;                     /* at least one of lower and kernels, best both */
-enum { WEFT_OP_EPILOGUE = 1 };       /* weft_op_class.flags: the host adds `then` to attrs */
+    uint32_t struct_size, flags;
+    const char *name;             /* "max_pool"; third parties: "org.example.name"            */
+    const char *inputs, *outputs; /* "x", "x, w, b?" (optional), "x..." (one or more)         */
+    const weft_attr *attrs;
+    weft_status (*infer)(weft_build *, weft_spec *outs); /* NULL: shapes follow from lower       */
+    weft_status (*lower)(weft_build *);                  /* the same meaning in other ops        */
+    weft_status (*gradient)(weft_build *);               /* NULL: by differentiating lower       */
+    const weft_ext
+        *kernels; /* by backend kind; several of one kind are variants, first supported wins */
+    /* problem lines for check and bench, NULL behind the last: "attributes : dtype dims, dtype
+     * dims, ..", with dims joined by x, B the batch, 2B twice the batch, none for rank 0, "none" an
+     * absent input, and for integers <n, values below n: "axis=1 : f32 Bx3x5, i32 2Bx7<3, f32" */
+    const char *const *cases;
+    const char *doc;
+} weft_op_class;               /* at least one of lower and kernels, best both */
+enum { WEFT_OP_EPILOGUE = 1 }; /* weft_op_class.flags: the host adds `then` to attrs */
 
 /* ---- a layer: what users name ---------------------------------------------------------------- */
 typedef struct weft_layer_class {
-  uint32_t struct_size, flags;
-  const char *name;                  /* "LSTM"; third parties: "org.example.Swish"              */
-  uint32_t version, min_version;     /* of the attribute/weight schema stored in model files     */
-  const char *inputs, *outputs;
-  const weft_attr *attrs;
-  weft_status (*build)(weft_build *);                    /* [build] the meaning; pure            */
-  const weft_ext *ext;
-  const char *const *cases;
-  const char *doc;
+    uint32_t struct_size, flags;
+    const char *name;              /* "LSTM"; third parties: "org.example.Swish"              */
+    uint32_t version, min_version; /* of the attribute/weight schema stored in model files     */
+    const char *inputs, *outputs;
+    const weft_attr *attrs;
+    weft_status (*build)(weft_build *); /* [build] the meaning; pure            */
+    const weft_ext *ext;
+    const char *const *cases;
+    const char *doc;
 } weft_layer_class;
-enum { WEFT_LAYER_PASS_MASK = 1 };    /* weft_layer_class.flags: results take over the mask of input 0 */
+enum {
+    WEFT_LAYER_PASS_MASK = 1
+}; /* weft_layer_class.flags: results take over the mask of input 0 */
 
-struct weft_backend;                 /* weft/backend.h */
-struct weft_format;                  /* weft/format.h: file formats, read and write */
-typedef struct weft_plugin {         /* the only exported symbol: const weft_plugin weft_plugin_v1 */
-  uint32_t magic, struct_size, abi_major, abi_minor;
-  const char *abi_tag, *name, *version, *author, *license, *url;
-  const char *needs;                 /* "scan op/1.1": features without which it cannot work */
-  weft_status (*init)(const weft_host *);   /* NULL for most. [load] no threads, no OpenCL calls */
-  const weft_op_class *const *ops;             /* these lists end with NULL */
-  const weft_layer_class *const *layers;
-  const struct weft_backend *const *backends;
-  const struct weft_format *const *formats;
+struct weft_backend;         /* weft/backend.h */
+struct weft_format;          /* weft/format.h: file formats, read and write */
+typedef struct weft_plugin { /* the only exported symbol: const weft_plugin weft_plugin_v1 */
+    uint32_t magic, struct_size, abi_major, abi_minor;
+    const char *abi_tag, *name, *version, *author, *license, *url;
+    const char *needs; /* "scan op/1.1": features without which it cannot work */
+    weft_status (*init)(const weft_host *); /* NULL for most. [load] no threads, no OpenCL calls */
+    const weft_op_class *const *ops;        /* these lists end with NULL */
+    const weft_layer_class *const *layers;
+    const struct weft_backend *const *backends;
+    const struct weft_format *const *formats;
 } weft_plugin;
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#  define WEFT_ENDIAN "be"
+#define WEFT_ENDIAN "be"
 #else
-#  define WEFT_ENDIAN "le"
+#define WEFT_ENDIAN "le"
 #endif
 #if UINTPTR_MAX > 0xffffffffu
-#  define WEFT_ABI_TAG "p64." WEFT_ENDIAN
+#define WEFT_ABI_TAG "p64." WEFT_ENDIAN
 #else
-#  define WEFT_ABI_TAG "p32." WEFT_ENDIAN
+#define WEFT_ABI_TAG "p32." WEFT_ENDIAN
 #endif
-#define WEFT_PLUGIN_HEAD WEFT_MAGIC, sizeof(weft_plugin), WEFT_ABI_MAJOR, WEFT_ABI_MINOR, WEFT_ABI_TAG
-#ifdef WEFT_STATIC                   /* linked in: each plugin needs its own name */
-#  define WEFT_PLUGIN_SYM(n) weft_plugin_v1_##n
+#define WEFT_PLUGIN_HEAD \
+    WEFT_MAGIC, sizeof(weft_plugin), WEFT_ABI_MAJOR, WEFT_ABI_MINOR, WEFT_ABI_TAG
+#ifdef WEFT_STATIC /* linked in: each plugin needs its own name */
+#define WEFT_PLUGIN_SYM(n) weft_plugin_v1_##n
 #else
-#  define WEFT_PLUGIN_SYM(n) weft_plugin_v1
+#define WEFT_PLUGIN_SYM(n) weft_plugin_v1
 #endif
-#define WEFT_PLUGIN(n, ...) \
-  WEFT_EXPORT extern const weft_plugin WEFT_PLUGIN_SYM(n); \
-  const weft_plugin WEFT_PLUGIN_SYM(n) = { WEFT_PLUGIN_HEAD, #n, __VA_ARGS__ }
-#define WEFT_LAYER(n, ...)           /* a plugin that is exactly one layer */ \
-  static const weft_layer_class n##_layer_ = { sizeof(weft_layer_class), 0, __VA_ARGS__ }; \
-  static const weft_layer_class *const n##_layers_[] = { &n##_layer_, 0 }; \
-  WEFT_PLUGIN(n, .layers = n##_layers_)
+#define WEFT_PLUGIN(n, ...)                                  \
+    WEFT_EXPORT extern const weft_plugin WEFT_PLUGIN_SYM(n); \
+    const weft_plugin WEFT_PLUGIN_SYM(n) = { WEFT_PLUGIN_HEAD, #n, __VA_ARGS__ }
+#define WEFT_LAYER(n, ...) /* a plugin that is exactly one layer */                          \
+    static const weft_layer_class n##_layer_ = { sizeof(weft_layer_class), 0, __VA_ARGS__ }; \
+    static const weft_layer_class *const n##_layers_[] = { &n##_layer_, 0 };                 \
+    WEFT_PLUGIN(n, .layers = n##_layers_)
 
 /* ---- sugar: compiled into the plugin, no ABI ------------------------------------------------- */
-#ifndef __cplusplus                  /* any op by name: weft_op_(b, "max_pool", "size=2,2", x) */
-#define weft_op_(b, name, attrs, ...) \
-  ((b)->api->op((b), (name), (attrs), (weft_val[]){__VA_ARGS__}, \
-                sizeof((weft_val[]){__VA_ARGS__}) / sizeof(weft_val), 0, 0))
+#ifndef __cplusplus /* any op by name: weft_op_(b, "max_pool", "size=2,2", x) */
+#define weft_op_(b, name, attrs, ...)                                \
+    ((b)->api->op((b), (name), (attrs), (weft_val[]){ __VA_ARGS__ }, \
+                  sizeof((weft_val[]){ __VA_ARGS__ }) / sizeof(weft_val), 0, 0))
 #endif
-static inline weft_val weft_op1(weft_build *b, const char *p, weft_val x) { return b->api->op(b, p, 0, &x, 1, 0, 0); }
-static inline weft_val weft_op2(weft_build *b, const char *p, weft_val x, weft_val y) {
-  weft_val a[2]; a[0] = x; a[1] = y; return b->api->op(b, p, 0, a, 2, 0, 0);
+static inline weft_val weft_op1(weft_build *b, const char *p, weft_val x)
+{
+    return b->api->op(b, p, 0, &x, 1, 0, 0);
 }
-static inline weft_val weft_in(weft_build *b, uint32_t i) { return b->api->in(b, i); }
-static inline weft_status weft_out(weft_build *b, uint32_t i, weft_val v) { return b->api->out(b, i, v); }
-static inline weft_val weft_add(weft_build *b, weft_val x, weft_val y) { return weft_op2(b, "add", x, y); }
-static inline weft_val weft_mul(weft_build *b, weft_val x, weft_val y) { return weft_op2(b, "mul", x, y); }
-static inline weft_val weft_sigmoid(weft_build *b, weft_val x) { return weft_op1(b, "sigmoid", x); }
-static inline weft_val weft_tanh(weft_build *b, weft_val x) { return weft_op1(b, "tanh", x); }
-static inline weft_val weft_scalar(weft_build *b, double d) {
-  weft_spec s = { WEFT_F64, 0, {0} }; return b->api->constant(b, &s, &d);   /* rank 0: weakly typed */
+static inline weft_val weft_op2(weft_build *b, const char *p, weft_val x, weft_val y)
+{
+    weft_val a[2];
+    a[0] = x;
+    a[1] = y;
+    return b->api->op(b, p, 0, a, 2, 0, 0);
+}
+static inline weft_val weft_in(weft_build *b, uint32_t i)
+{
+    return b->api->in(b, i);
+}
+static inline weft_status weft_out(weft_build *b, uint32_t i, weft_val v)
+{
+    return b->api->out(b, i, v);
+}
+static inline weft_val weft_add(weft_build *b, weft_val x, weft_val y)
+{
+    return weft_op2(b, "add", x, y);
+}
+static inline weft_val weft_mul(weft_build *b, weft_val x, weft_val y)
+{
+    return weft_op2(b, "mul", x, y);
+}
+static inline weft_val weft_sigmoid(weft_build *b, weft_val x)
+{
+    return weft_op1(b, "sigmoid", x);
+}
+static inline weft_val weft_tanh(weft_build *b, weft_val x)
+{
+    return weft_op1(b, "tanh", x);
+}
+static inline weft_val weft_scalar(weft_build *b, double d)
+{
+    weft_spec s = { WEFT_F64, 0, { 0 } };
+    return b->api->constant(b, &s, &d); /* rank 0: weakly typed */
 }
 
-static inline weft_val weft_sub(weft_build *b, weft_val x, weft_val y) { return weft_op2(b, "sub", x, y); }
-static inline weft_val weft_matmul(weft_build *b, weft_val x, weft_val y) { return weft_op2(b, "matmul", x, y); }
-/* weft_opf(b, "reduce", x, "fn=%s axes=(%d)", "sum", 1): one input and formatted attributes. */
-static inline weft_val weft_opf(weft_build *b, const char *op, weft_val x, const char *format, ...) {
-  char text[1024]; va_list ap; va_start(ap, format); vsnprintf(text, sizeof text, format, ap); va_end(ap);
-  return b->api->op(b, op, text, &x, 1, 0, 0);
+static inline weft_val weft_sub(weft_build *b, weft_val x, weft_val y)
+{
+    return weft_op2(b, "sub", x, y);
 }
-static inline weft_status weft_failf(weft_build *b, weft_status status, const char *format, ...) {
-  char text[1024]; va_list ap; va_start(ap, format); vsnprintf(text, sizeof text, format, ap); va_end(ap);
-  return (b->api->fail)(b, status, text); /* in parentheses: cmocka has a macro fail() */
+static inline weft_val weft_matmul(weft_build *b, weft_val x, weft_val y)
+{
+    return weft_op2(b, "matmul", x, y);
+}
+/* weft_opf(b, "reduce", x, "fn=%s axes=(%d)", "sum", 1): one input and formatted attributes. */
+static inline weft_val weft_opf(weft_build *b, const char *op, weft_val x, const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    return b->api->op(b, op, text, &x, 1, 0, 0);
+}
+static inline weft_status weft_failf(weft_build *b, weft_status status, const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    return (b->api->fail)(b, status, text); /* in parentheses: cmocka has a macro fail() */
 }
 /* "(1,-2,3)" into text, which must hold 24 bytes a number; returns text. */
-static inline const char *weft_ints_text(char *text, size_t size, const int64_t *values, uint32_t n) {
-  size_t at = 0; uint32_t i;
-  for (i = 0; i < n && at < size; i++)
-    at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "(", (long long)values[i]);
-  if (at < size) snprintf(text + at, size - at, n ? ")" : "()");
-  return text;
+static inline const char *weft_ints_text(char *text, size_t size, const int64_t *values, uint32_t n)
+{
+    size_t at = 0;
+    uint32_t i;
+    for (i = 0; i < n && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "(", (long long)values[i]);
+    if (at < size) snprintf(text + at, size - at, n ? ")" : "()");
+    return text;
 }
 
 /* ABI rules
- * R1 Every struct but the FROZEN ones starts with struct_size = sizeof at the writer's compile time.
- *    The reader uses WEFT_HAS before any field that is not in the first minor of this major.
- * R2 Structs that live in arrays are FROZEN, or the array holds pointers.
- * R3 New fields and table entries go at the end; none is removed, reordered or retyped.
- * R4 A newer minor on either side is never refused; only weft_plugin.needs can refuse.
- * R5 Enumerations are int32_t; unknown values are reported, never asserted.
- * R6 Strings are UTF-8; descriptors and their strings are const for the life of the process.
- * R7 Memory is released by the side that allocated it; no FILE*, no errno, no longjmp across.
- * R8 A new idea is a new extension id ("name/rev"), never a changed struct.
- * R9 No hidden padding at the end of a struct: sizes are multiples of 8, and a test pins every size and
+ * R1 Every struct but the FROZEN ones starts with struct_size = sizeof at the writer's compile
+ * time. The reader uses WEFT_HAS before any field that is not in the first minor of this major. R2
+ * Structs that live in arrays are FROZEN, or the array holds pointers. R3 New fields and table
+ * entries go at the end; none is removed, reordered or retyped. R4 A newer minor on either side is
+ * never refused; only weft_plugin.needs can refuse. R5 Enumerations are int32_t; unknown values are
+ * reported, never asserted. R6 Strings are UTF-8; descriptors and their strings are const for the
+ * life of the process. R7 Memory is released by the side that allocated it; no FILE*, no errno, no
+ * longjmp across. R8 A new idea is a new extension id ("name/rev"), never a changed struct. R9 No
+ * hidden padding at the end of a struct: sizes are multiples of 8, and a test pins every size and
  *    offset of a released ABI.
- * Threads: [load] one at a time; [build] any thread, several builds at once, never one build from two; pure:
- * same attributes and shapes give the same graph; [kernel] several calls at once on different nodes;
- * [any-thread] as it says.  Plugins start no threads. */
+ * Threads: [load] one at a time; [build] any thread, several builds at once, never one build from
+ * two; pure: same attributes and shapes give the same graph; [kernel] several calls at once on
+ * different nodes; [any-thread] as it says.  Plugins start no threads. */
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-_Static_assert(sizeof(weft_plugin) % 8 == 0 && sizeof(weft_layer_class) % 8 == 0 && sizeof(weft_op_class) % 8 == 0 &&
-               sizeof(weft_kernel_call) % 8 == 0 && sizeof(weft_view) % 8 == 0 && sizeof(weft_spec) == 72,
+_Static_assert(sizeof(weft_plugin) % 8 == 0 && sizeof(weft_layer_class) % 8 == 0 &&
+                   sizeof(weft_op_class) % 8 == 0 && sizeof(weft_kernel_call) % 8 == 0 &&
+                   sizeof(weft_view) % 8 == 0 && sizeof(weft_spec) == 72,
                "ABI struct has tail padding");
 #endif
 #ifdef __cplusplus

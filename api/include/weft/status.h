@@ -5,10 +5,11 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* The text of the calling thread's last failure: where, what with its values, what to do. Valid until the
- * thread's next failure; "" if there was none. Never NULL. */
+/* The text of the calling thread's last failure: where, what with its values, what to do. Valid
+ * until the thread's next failure; "" if there was none. Never NULL. */
 WEFT_EXPORT const char *weft_error(void);
-/* "ok", "shape", "device" ...; "unknown" for a code that this library does not have. [any-thread] */
+/* "ok", "shape", "device" ...; "unknown" for a code that this library does not have. [any-thread]
+ */
 WEFT_EXPORT const char *weft_status_name(weft_status status);
 /* "float32" ... as Keras spells them. [any-thread] */
 WEFT_EXPORT const char *weft_dtype_name(weft_dtype dtype);

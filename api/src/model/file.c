@@ -110,6 +110,17 @@ static weft_status read_model(const weft_format *format, const char *path, weft_
     return st;
 }
 
+/* Puts the path in front of an error's text, unless the format named it itself. */
+static weft_status with_path(const char *path, weft_status st)
+{
+    weft__text text = { 0 };
+    if (st == WEFT_OK || strstr(weft_error(), path)) return st;
+    weft__text_add(&text, "%s: %s", path, weft_error());
+    if (!text.failed) weft__fail_text(st, text.s);
+    weft__text_finish(&text);
+    return st;
+}
+
 weft_status weft_model_load(weft_context *ctx, const char *path, weft_model **model)
 {
     const weft_format *format = NULL;
@@ -124,9 +135,7 @@ weft_status weft_model_load(weft_context *ctx, const char *path, weft_model **mo
     st = name ? weft_model_create(ctx, name, &m) : WEFT_E_NOMEM;
     weft__free(name);
     if (st) return st;
-    size_t where = weft__where_push("%s", path);
-    st = read_model(format, path, m);
-    weft__where_pop(where);
+    st = with_path(path, read_model(format, path, m));
     if (st) {
         weft_model_destroy(&m);
         return st;
@@ -165,8 +174,5 @@ weft_status weft_model_save(const weft_model *model, const char *path)
         weft__text_finish(&known);
         return st;
     }
-    size_t where = weft__where_push("%s", path);
-    weft_status st = format->write(&model->api, model, path, NULL);
-    weft__where_pop(where);
-    return st;
+    return with_path(path, format->write(&model->api, model, path, NULL));
 }

@@ -7,6 +7,16 @@
 #include "model/parts.h"
 #include "registry/registry.h"
 
+/* What to do next, unless the format's own words say so already. */
+static const char *const ways_out[] = {
+    [0] = "",
+    [1] = "\nA plugin that provides the class can be written (weft new layer NAME) and put on "
+          "WEFT_PLUGIN_PATH; `weft plugins` lists what there is.",
+    [2] = "\nA Lambda holds Python code, which is never run. In Keras, replace it by layers "
+          "(Rescaling, Multiply, Reshape ...) and save again; or write a layer plugin and "
+          "register the class in Keras under its name.",
+};
+
 weft_status weft__missing_add(weft_model *model, const char *cls, const char *layer,
                               const char *why)
 {
@@ -14,11 +24,12 @@ weft_status weft__missing_add(weft_model *model, const char *cls, const char *la
         return weft_fail(WEFT_E_ARG,
                          "there is no model that a layer is missing from: making it failed");
     weft_model *root = weft__model_root(model);
+    int advice = why && strstr(why, "ways out") ? 0 : cls && strcmp(cls, "Lambda") == 0 ? 2 : 1;
     weft__text_add(&root->missing, "\n  layer \"%s\" (%s)", layer ? layer : "?", cls ? cls : "?");
     if (model != root) weft__text_add(&root->missing, " in model \"%s\"", model->name);
     weft__text_add(&root->missing, ": %s", why ? why : "no plugin provides this class");
     root->n_missing++;
-    root->missing_lambda |= cls && strcmp(cls, "Lambda") == 0;
+    if (advice > root->missing_advice) root->missing_advice = advice;
     for (weft_model *m = model; m; m = m->parent)
         m->hollow = 1;
     return root->missing.failed ? weft__model_fail(root, WEFT_E_NOMEM) : WEFT_OK;
@@ -26,17 +37,9 @@ weft_status weft__missing_add(weft_model *model, const char *cls, const char *la
 
 static weft_status tell_missing(const weft_model *model)
 {
-    return weft_fail(
-        WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part(s):%s%s", model->name,
-        (unsigned)model->n_missing, model->missing.s,
-        model->missing_lambda
-            ? "\nA Lambda holds Python code, which is never run. In Keras, replace it by layers "
-              "(Rescaling, "
-              "Multiply, Reshape ...) and save again; or write the formula as an Expression layer; "
-              "or write a "
-              "layer plugin and register the class in Keras under its name."
-            : "\nA plugin that provides the class can be written (weft new layer NAME) and put on "
-              "WEFT_PLUGIN_PATH; `weft plugins` lists what there is.");
+    return weft_fail(WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part(s):%s%s",
+                     model->name, (unsigned)model->n_missing, model->missing.s,
+                     ways_out[model->missing_advice]);
 }
 
 typedef struct numbered {

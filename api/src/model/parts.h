@@ -109,7 +109,7 @@ struct weft_model {
     weft__names outputs, output_counters;
     weft__text missing;
     uint32_t n_missing;
-    int missing_lambda;
+    int missing_advice; /* which ways out to name */
     uint64_t size;
     unsigned depth; /* calls when inlined; models inside models */
     /* made by finish() */

@@ -1,5 +1,5 @@
-/* Slots to buffers, for one run: arenas as the memory plan says; inputs and outputs over the caller's memory
- * where the device can use it, else through buffers of the plan's own. */
+/* Slots to buffers, for one run: arenas as the memory plan says; inputs and outputs over the
+ * caller's memory where the device can use it, else through buffers of the plan's own. */
 #include <string.h>
 #include "base/alloc.h"
 #include "plan/plan.h"
@@ -11,7 +11,9 @@ static weft_status reserve_arenas(weft__plan *plan, const weft__memory *memory)
         weft__device *device = &plan->devices->device[d];
         for (int i = 0; i < WEFT__MAX_ARENAS; i++) {
             uint64_t need = memory->need[d * WEFT__MAX_ARENAS + i];
-            if (need && (st = weft__buffer_reserve(device, need, "all values of a run", &device->arena[i]))) return st;
+            if (need &&
+                (st = weft__buffer_reserve(device, need, "all values of a run", &device->arena[i])))
+                return st;
         }
     }
     return WEFT_OK;
@@ -43,7 +45,8 @@ static int wrap(weft__device *device, weft__slot *slot, void *memory, uint64_t b
 
 static uint64_t bytes_at(const weft__slot *slot, int64_t batch)
 {
-    return (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), batch) * weft_dtype_size(slot->dtype);
+    return (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), batch) *
+           weft_dtype_size(slot->dtype);
 }
 
 static weft_status bind_input(weft__plan *plan, weft__slot *slot, const weft__plan_call *call)
@@ -68,7 +71,8 @@ static weft_status bind_input(weft__plan *plan, weft__slot *slot, const weft__pl
 }
 
 /* Does the memory share bytes with an input? Then writing it early would change that input. */
-static int over_input(const weft__plan *plan, const weft__plan_call *call, const void *memory, uint64_t bytes)
+static int over_input(const weft__plan *plan, const weft__plan_call *call, const void *memory,
+                      uint64_t bytes)
 {
     uintptr_t begin = (uintptr_t)memory;
     for (size_t i = 0; i < plan->graph->n_inputs; i++) {
@@ -99,7 +103,9 @@ static weft_status poison(weft__plan *plan, const weft__slot *slot, const weft__
     uint64_t bytes = weft_array_bytes(array);
     if (!bytes) return WEFT_OK;
     memset(array->data, 0xff, bytes);
-    return slot->wrapped ? WEFT_OK : device->backend->write(device->dev, slot->bind.buf, 0, array->data, bytes);
+    return slot->wrapped
+               ? WEFT_OK
+               : device->backend->write(device->dev, slot->bind.buf, 0, array->data, bytes);
 }
 
 weft_status weft__bind(weft__plan *plan, const weft__plan_call *call)
@@ -111,10 +117,12 @@ weft_status weft__bind(weft__plan *plan, const weft__plan_call *call)
         weft__slot *slot = &plan->slot[i];
         if (slot->kind == WEFT__SLOT_INPUT) st = bind_input(plan, slot, call);
         if (slot->kind == WEFT__SLOT_OUTPUT) st = bind_output(plan, slot, call);
-        if (!st && slot->kind == WEFT__SLOT_OUTPUT && plan->options.poison) st = poison(plan, slot, call);
+        if (!st && slot->kind == WEFT__SLOT_OUTPUT && plan->options.poison)
+            st = poison(plan, slot, call);
         if (slot->kind == WEFT__SLOT_ARENA)
-            slot->bind = (weft_bind){ plan->devices->device[slot->device].arena[memory->arena[i]].buf,
-                                      memory->offset[i] };
+            slot->bind =
+                (weft_bind){ plan->devices->device[slot->device].arena[memory->arena[i]].buf,
+                             memory->offset[i] };
     }
     return st;
 }

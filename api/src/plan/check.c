@@ -1,5 +1,6 @@
-/* Is a device right? Every op of a model's plan runs alone on its device, given the reference's values
- * rounded to f32, and every element is held against a bound on what rounding may do there. */
+/* Is a device right? Every op of a model's plan runs alone on its device, given the reference's
+ * values rounded to f32, and every element is held against a bound on what rounding may do
+ * there. */
 #include <weft/check.h>
 #include <float.h>
 #include <math.h>
@@ -11,11 +12,14 @@
 #include "plan/check_op.h"
 #include "plan/inputs.h"
 
-enum { RANDOM_BATCH = 2, ANY_SIZE = 5 };   /* sizes that nobody chose */
+enum { RANDOM_BATCH = 2, ANY_SIZE = 5 }; /* sizes that nobody chose */
 
-/* ---- comparing --------------------------------------------------------------------------------- */
+/* ---- comparing ---------------------------------------------------- */
 
-typedef struct finding { double ratio; weft_check_line *line; } finding;
+typedef struct finding {
+    double ratio;
+    weft_check_line *line;
+} finding;
 
 static double element(const weft_array *array, uint64_t i)
 {
@@ -53,7 +57,7 @@ static void compare(const weft_array *got, const weft__known *want, finding *wor
     }
 }
 
-/* ---- one op ------------------------------------------------------------------------------------ */
+/* ---- one op ------------------------------------------------------- */
 
 static void report(weft__checker *c, const weft_check_line *line)
 {
@@ -68,8 +72,9 @@ static int is_finding(weft_status st)
 }
 
 /* Runs and compares; fills line. want: the analysis. */
-static weft_status try_device(weft__devices *device, const weft__trial *trial, const weft__known *want, char *variant,
-                              char *why, weft_check_line *line)
+static weft_status try_device(weft__devices *device, const weft__trial *trial,
+                              const weft__known *want, char *variant, char *why,
+                              weft_check_line *line)
 {
     finding worst = { 0, line };
     weft_array **got = weft__alloc_n(trial->n_out, sizeof *got);
@@ -81,20 +86,28 @@ static weft_status try_device(weft__devices *device, const weft__trial *trial, c
         snprintf(why, 512, "%s", weft_error());
         st = WEFT_OK;
     } else if (!st) {
-        for (uint32_t i = 0; i < trial->n_out; i++) compare(got[i], &want[i], &worst);
+        for (uint32_t i = 0; i < trial->n_out; i++)
+            compare(got[i], &want[i], &worst);
         if (!line->result) line->result = WEFT_CHECK_PASSED; /* nothing to compare: no elements */
     }
-    for (uint32_t i = 0; i < trial->n_out; i++) weft_array_destroy(&got[i]);
+    for (uint32_t i = 0; i < trial->n_out; i++)
+        weft_array_destroy(&got[i]);
     weft__free(got);
     return st;
 }
 
-/* Checks one op and reports it. want: filled if the reference could be computed, else left without values. */
-static weft_status check_trial(weft__checker *c, weft__devices *device, const weft__trial *trial, weft__known *want)
+/* Checks one op and reports it. want: filled if the reference could be computed, else left
+ * without values. */
+static weft_status check_trial(weft__checker *c, weft__devices *device, const weft__trial *trial,
+                               weft__known *want)
 {
     char variant[64] = "", why[512] = "";
-    weft_check_line line = { .device = device->device[0].id, .op = trial->op, .attrs = trial->attrs,
-                             .path = trial->path, .variant = variant, .why = why };
+    weft_check_line line = { .device = device->device[0].id,
+                             .op = trial->op,
+                             .attrs = trial->attrs,
+                             .path = trial->path,
+                             .variant = variant,
+                             .why = why };
     weft_status st = WEFT_OK;
     for (uint32_t i = 0; i < trial->n_in && !why[0]; i++)
         if (!trial->in[i].value && trial->in[i].spec.dtype)
@@ -102,7 +115,8 @@ static weft_status check_trial(weft__checker *c, weft__devices *device, const we
     if (!why[0] && (st = weft__trial_analyse(c->cpu, trial, want)) && is_finding(st)) {
         snprintf(why, sizeof why, "no reference: %s", weft_error());
         st = WEFT_OK;
-        for (uint32_t i = 0; i < trial->n_out; i++) weft__known_finish(&want[i]);
+        for (uint32_t i = 0; i < trial->n_out; i++)
+            weft__known_finish(&want[i]);
     }
     if (st) return st;
     if (why[0])
@@ -113,28 +127,34 @@ static weft_status check_trial(weft__checker *c, weft__devices *device, const we
     return st;
 }
 
-/* ---- a graph ----------------------------------------------------------------------------------- */
+/* ---- a graph ------------------------------------------------------ */
 
 /* From now on an exact input: rounded to f32, without error. */
 static void settle(weft__known *known)
 {
     weft_array_destroy(&known->err);
-    if (!known->value || known->value->spec.dtype != WEFT_F64 || known->spec.dtype != WEFT_F32) return;
+    if (!known->value || known->value->spec.dtype != WEFT_F64 || known->spec.dtype != WEFT_F32)
+        return;
     double *number = known->value->data;
-    for (uint64_t i = 0; i < weft_array_count(known->value); i++) number[i] = (double)(float)number[i];
+    for (uint64_t i = 0; i < weft_array_count(known->value); i++)
+        number[i] = (double)(float)number[i];
 }
 
-static weft_status check_node(weft__checker *c, const weft__graph *graph, const weft__node *node, weft__known *known)
+static weft_status check_node(weft__checker *c, const weft__graph *graph, const weft__node *node,
+                              weft__known *known)
 {
-    weft__devices one = { c->devices->ctx, &c->devices->device[node->device < 0 ? 0 : node->device], 1 };
-    weft__known *in = weft__alloc_n(node->n_in, sizeof *in), *out = weft__alloc_n(node->n_out, sizeof *out);
-    weft__trial trial = { node->op->name, node->text, node->path, in, node->n_in, node->n_out, node->n_extra,
-                          c->batch };
+    weft__devices one = { c->devices->ctx, &c->devices->device[node->device < 0 ? 0 : node->device],
+                          1 };
+    weft__known *in = weft__alloc_n(node->n_in, sizeof *in),
+                *out = weft__alloc_n(node->n_out, sizeof *out);
+    weft__trial trial = { node->op->name, node->text,  node->path,    in,
+                          node->n_in,     node->n_out, node->n_extra, c->batch };
     weft_status st = WEFT_E_NOMEM;
     if (!in || !out) goto out;
     for (uint32_t i = 0; i < node->n_in; i++)
         if (node->in[i] != WEFT_NONE) in[i] = known[node->in[i]];
-    for (uint32_t i = 0; i < node->n_out; i++) out[i].spec = graph->value[node->out[i]].spec;
+    for (uint32_t i = 0; i < node->n_out; i++)
+        out[i].spec = graph->value[node->out[i]].spec;
     st = check_trial(c, &one, &trial, out);
     for (uint32_t i = 0; i < node->n_out; i++) {
         settle(&out[i]);
@@ -147,8 +167,8 @@ out:
 }
 
 /* Values that are there before the first op: floats in f64 that are exact in f32. */
-static weft_status know_source(const weft__graph *graph, size_t number, const weft_array *const *inputs,
-                               weft__known *known)
+static weft_status know_source(const weft__graph *graph, size_t number,
+                               const weft_array *const *inputs, weft__known *known)
 {
     const weft__gvalue *value = &graph->value[number];
     weft_array data = { .spec = value->spec };
@@ -163,12 +183,14 @@ static weft_status know_source(const weft__graph *graph, size_t number, const we
         data.data = value->data;
     }
     if ((st = weft_array_convert(&data, value->spec.dtype, &converted))) return st;
-    st = weft_array_convert(converted, value->spec.dtype == WEFT_F32 ? WEFT_F64 : value->spec.dtype, &known->value);
+    st = weft_array_convert(converted, value->spec.dtype == WEFT_F32 ? WEFT_F64 : value->spec.dtype,
+                            &known->value);
     weft_array_destroy(&converted);
     return st;
 }
 
-weft_status weft__check_graph(weft__checker *c, const weft__graph *graph, const weft_array *const *inputs)
+weft_status weft__check_graph(weft__checker *c, const weft__graph *graph,
+                              const weft_array *const *inputs)
 {
     weft__known *known = weft__alloc_n(graph->n_values + 1, sizeof *known);
     weft_status st = WEFT_OK;
@@ -177,17 +199,19 @@ weft_status weft__check_graph(weft__checker *c, const weft__graph *graph, const 
         known[i].spec = graph->value[i].spec;
         if (graph->value[i].kind != WEFT__V_RESULT) st = know_source(graph, i, inputs, &known[i]);
     }
-    for (size_t i = 0; i < graph->n_nodes && !st; i++) st = check_node(c, graph, graph->node[i], known);
-    for (size_t i = 1; i <= graph->n_values; i++) weft__known_finish(&known[i]);
+    for (size_t i = 0; i < graph->n_nodes && !st; i++)
+        st = check_node(c, graph, graph->node[i], known);
+    for (size_t i = 1; i <= graph->n_values; i++)
+        weft__known_finish(&known[i]);
     weft__free(known);
     return st;
 }
 
-/* ---- a model ----------------------------------------------------------------------------------- */
+/* ---- a model ------------------------------------------------------ */
 
 /* Sizes and batch: those of the arrays, or of nobody's choice. */
-static weft_status choose_specs(const weft_model *model, const weft_check_options *options, weft_spec *specs,
-                                int64_t *batch)
+static weft_status choose_specs(const weft_model *model, const weft_check_options *options,
+                                weft_spec *specs, int64_t *batch)
 {
     weft_status st;
     if (options && options->inputs)
@@ -201,7 +225,7 @@ static weft_status choose_specs(const weft_model *model, const weft_check_option
     return WEFT_OK;
 }
 
-typedef struct subject {             /* what is checked: a lowered graph and its inputs */
+typedef struct subject { /* what is checked: a lowered graph and its inputs */
     const weft_model *model;
     weft__graph *graph;
     weft_array **random;
@@ -229,13 +253,15 @@ static weft_status check_devices(weft__checker *c, const subject *s, const char 
 {
     weft__devices *listed = NULL;
     weft_status st = weft__devices_open(s->graph->ctx, text, 1, &listed);
-    for (uint32_t i = 0; !st && i < listed->n; i++) st = check_device(c, s, listed->device[i].id);
+    for (uint32_t i = 0; !st && i < listed->n; i++)
+        st = check_device(c, s, listed->device[i].id);
     weft__devices_close(&listed);
     return st;
 }
 
-weft_status weft_check_model(weft_model *model, const char *devices, const weft_check_options *options,
-                             weft_check_fn fn, void *user, uint32_t *n_failed)
+weft_status weft_check_model(weft_model *model, const char *devices,
+                             const weft_check_options *options, weft_check_fn fn, void *user,
+                             uint32_t *n_failed)
 {
     uint32_t n = weft_model_n_inputs(model);
     weft__checker c = { .fn = fn, .user = user };
@@ -244,9 +270,11 @@ weft_status weft_check_model(weft_model *model, const char *devices, const weft_
     weft_status st = WEFT_E_NOMEM;
     if (!specs || !(s.random = weft__alloc_n(n, sizeof *s.random))) goto out;
     if ((st = choose_specs(model, options, specs, &c.batch))) goto out;
-    if ((st = weft__model_lower(model, &(weft__lower_request){ .inputs = specs }, &s.graph))) goto out;
+    if ((st = weft__model_lower(model, &(weft__lower_request){ .inputs = specs }, &s.graph)))
+        goto out;
     if (!options || !options->inputs) {
-        if ((st = weft__check_inputs(s.graph, c.batch, options ? options->seed : 0, s.random))) goto out;
+        if ((st = weft__check_inputs(s.graph, c.batch, options ? options->seed : 0, s.random)))
+            goto out;
         s.inputs = (const weft_array *const *)s.random;
     } else {
         s.inputs = options->inputs;
@@ -256,17 +284,19 @@ weft_status weft_check_model(weft_model *model, const char *devices, const weft_
 out:
     weft__devices_close(&c.cpu);
     weft__graph_destroy(&s.graph);
-    for (uint32_t i = 0; s.random && i < n; i++) weft_array_destroy(&s.random[i]);
+    for (uint32_t i = 0; s.random && i < n; i++)
+        weft_array_destroy(&s.random[i]);
     weft__free(s.random);
     weft__free(specs);
     if (n_failed) *n_failed = c.n_failed;
     return st;
 }
 
-/* ---- one op by its text ------------------------------------------------------------------------ */
+/* ---- one op by its text ------------------------------------------- */
 
 /* The graph of the case, as far as to know its results and what its inputs must be. */
-static weft_status case_graph(weft_context *ctx, const weft_check_case *op_case, weft__graph **graph)
+static weft_status case_graph(weft_context *ctx, const weft_check_case *op_case,
+                              weft__graph **graph)
 {
     weft_val *in = weft__alloc_n(op_case->n_inputs, sizeof *in);
     weft_status st = WEFT_E_NOMEM;
@@ -277,16 +307,16 @@ static weft_status case_graph(weft_context *ctx, const weft_check_case *op_case,
         snprintf(name, sizeof name, "x%u", i);
         if (!(in[i] = weft__graph_input(*graph, name, &op_case->inputs[i]))) goto out;
     }
-    if (weft__graph_op(*graph, &(weft__op_request){ op_case->op, op_case->attrs, "case", in, op_case->n_inputs, NULL,
-                                                    0 }))
+    if (weft__graph_op(*graph, &(weft__op_request){ op_case->op, op_case->attrs, "case", in,
+                                                    op_case->n_inputs, NULL, 0 }))
         st = WEFT_OK;
 out:
     weft__free(in);
     return st;
 }
 
-weft_status weft_check_op(weft_context *ctx, const char *device, const weft_check_case *op_case, weft_check_fn fn,
-                          void *user)
+weft_status weft_check_op(weft_context *ctx, const char *device, const weft_check_case *op_case,
+                          weft_check_fn fn, void *user)
 {
     weft__checker c = { .fn = fn, .user = user, .batch = op_case->batch };
     weft__graph *graph = NULL;
@@ -306,7 +336,8 @@ out:
     weft__devices_close(&c.devices);
     weft__devices_close(&c.cpu);
     weft__graph_destroy(&graph);
-    for (uint32_t i = 0; random && i < op_case->n_inputs; i++) weft_array_destroy(&random[i]);
+    for (uint32_t i = 0; random && i < op_case->n_inputs; i++)
+        weft_array_destroy(&random[i]);
     weft__free(random);
     return st;
 }

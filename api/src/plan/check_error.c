@@ -1,13 +1,15 @@
-/* What an op should give, and how far f32 may be from it: values in f64, and a bound for every element.
- * Inputs may carry errors of their own, so that an op with a lowering is analysed through it, op by op.
+/* What an op should give, and how far f32 may be from it: values in f64, and a bound for every
+ * element. Inputs may carry errors of their own, so that an op with a lowering is analysed through
+ * it, op by op.
  *
- *   contraction   |A| e(B) + e(A) |B| + e(A) e(B) + (K + 2) eps |A||B|: the op itself, run on magnitudes
- *   sum, mean     the same with one operand; prod K eps |result|; max, min: the errors' max, else exact
- *   softmax       relative (|x - max| + K + 40) eps, |x - max| <= |log y| + log K, and e^(2 e(x)) - 1
- *   movement      exact; errors move along
- *   map, `then`   check_map.c
- *   others        (K + 32) eps of the op run on magnitudes, K = the window or inputs per output: an estimate
- * eps is 2^-23, twice the unit roundoff: room for the second-order terms and other orders of summation. */
+ *   contraction  |A| e(B) + e(A) |B| + e(A) e(B) + (K + 2) eps |A||B|: the op, run on magnitudes
+ *   sum, mean    the same with one operand; prod K eps |result|; max, min: the errors' max
+ *   softmax      relative (|x - max| + K + 40) eps, |x - max| <= |log y| + log K, e^(2 e(x)) - 1
+ *   movement     exact; errors move along
+ *   map, `then`  check_map.c
+ *   others       (K + 32) eps of the op run on magnitudes, K the window or inputs per output: an
+ *                estimate
+ * eps is 2^-23, twice the unit roundoff: room for second-order terms and other orders of sums. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -23,7 +25,7 @@ static const double EPS = FLT_EPSILON;
 typedef struct job {
     weft__devices *cpu;
     const weft__trial *trial;
-    const weft__attrs *attrs;        /* checked, of the op */
+    const weft__attrs *attrs; /* checked, of the op */
     weft__known *out;
 } job;
 
@@ -39,7 +41,7 @@ static int has_errors(const weft__trial *trial)
     return 0;
 }
 
-/* ---- runs on something else than the values ---------------------------------------------------- */
+/* ---- runs on something else than the values ----------------------- */
 
 typedef enum { MAGNITUDES, MAGNITUDES_AND_ERRORS, ERRORS } what;
 
@@ -65,7 +67,8 @@ static weft_status run_on(const job *j, const char *attrs, what w, weft_array **
         if (trial.in[i].value) st = substitute(&trial.in[i], w, &in[i]);
     trial.attrs = attrs;
     if (!st) st = weft__trial_reference(j->cpu, &trial, (const weft_array *const *)in, results);
-    for (uint32_t i = 0; i < trial.n_in; i++) weft_array_destroy(&in[i]);
+    for (uint32_t i = 0; i < trial.n_in; i++)
+        weft_array_destroy(&in[i]);
     weft__free(in);
     return st;
 }
@@ -84,7 +87,7 @@ static char *attrs_without(const job *j, const char *name)
     return weft__text_take(&text);
 }
 
-/* ---- bounds by kind of op ---------------------------------------------------------------------- */
+/* ---- bounds by kind of op ----------------------------------------- */
 
 static weft_status new_error(const job *j, uint32_t output, weft_array **err)
 {
@@ -103,10 +106,12 @@ static uint64_t inner_length(const job *j)
         return (uint64_t)in[0].value->spec.dim[in[0].value->spec.rank -
                                                (weft__attrs_i(j->attrs, "transpose_a") ? 2 : 1)];
     if (!strcmp(j->trial->op, "conv")) {
-        for (int32_t i = 0; i + 1 < in[1].value->spec.rank; i++) n *= (uint64_t)in[1].value->spec.dim[i];
+        for (int32_t i = 0; i + 1 < in[1].value->spec.rank; i++)
+            n *= (uint64_t)in[1].value->spec.dim[i];
         return n;
     }
-    for (uint32_t i = 0; i < sizes && i < WEFT_MAX_RANK; i++) n *= (uint64_t)size[i];
+    for (uint32_t i = 0; i < sizes && i < WEFT_MAX_RANK; i++)
+        n *= (uint64_t)size[i];
     if (!sizes && out) n = (weft_array_count(in[0].value) + out - 1) / out;
     return n;
 }
@@ -120,7 +125,8 @@ static weft_status by_magnitudes(const job *j, double more)
     weft_status st = WEFT_E_NOMEM;
     if (!s || !t) goto out;
     if ((st = run_on(j, j->trial->attrs, MAGNITUDES, s))) goto out;
-    if (has_errors(j->trial) && (st = run_on(j, j->trial->attrs, MAGNITUDES_AND_ERRORS, t))) goto out;
+    if (has_errors(j->trial) && (st = run_on(j, j->trial->attrs, MAGNITUDES_AND_ERRORS, t)))
+        goto out;
     for (uint32_t k = 0; k < n; k++) {
         if (j->out[k].value->spec.dtype != WEFT_F64) continue;
         if ((st = new_error(j, k, &j->out[k].err))) goto out;
@@ -173,7 +179,8 @@ static weft_status by_reduce(const job *j)
     if ((st = new_error(j, 0, &j->out[0].err))) return st;
     for (uint64_t i = 0; i < weft_array_count(j->out[0].err); i++) {
         double r = j->out[0].value->spec.dtype == WEFT_F64 ? fabs(numbers(j->out[0].value)[i]) : 0;
-        numbers(j->out[0].err)[i] = has_errors(j->trial) ? INFINITY : (double)inner_length(j) * EPS * r + FLT_MIN;
+        numbers(j->out[0].err)[i] =
+            has_errors(j->trial) ? INFINITY : (double)inner_length(j) * EPS * r + FLT_MIN;
     }
     return WEFT_OK;
 }
@@ -187,11 +194,13 @@ static weft_status by_softmax(const job *j)
     weft_status st = new_error(j, 0, &j->out[0].err);
     if (st) return st;
     k = (double)x->spec.dim[axis < 0 ? axis + x->spec.rank : axis];
-    for (uint64_t i = 0; e && i < weft_array_count(e); i++) shift = fmax(shift, 2 * numbers(e)[i]);
+    for (uint64_t i = 0; e && i < weft_array_count(e); i++)
+        shift = fmax(shift, 2 * numbers(e)[i]);
     for (uint64_t i = 0; i < weft_array_count(y); i++) {
         double v = numbers(y)[i], far, bound;
         far = (logs ? fabs(v) : v > 0 ? -log(v) : 0) + log(k);
-        bound = logs ? EPS * (far + fabs(v) + k + 40) + shift : fabs(v) * (EPS * (far + k + 40) + expm1(shift));
+        bound = logs ? EPS * (far + fabs(v) + k + 40) + shift
+                     : fabs(v) * (EPS * (far + k + 40) + expm1(shift));
         numbers(j->out[0].err)[i] = bound + FLT_MIN;
     }
     return WEFT_OK;
@@ -199,20 +208,20 @@ static weft_status by_softmax(const job *j)
 
 static weft_status bound(const job *j)
 {
-    static const char *const moves[] = { "reshape", "transpose", "slice", "pad", "concat", "broadcast", "reverse",
-                                         "gather", "copy", "count" };
+    static const char *const moves[] = { "reshape",   "transpose", "slice",  "pad",  "concat",
+                                         "broadcast", "reverse",   "gather", "copy", "count" };
     const char *op = j->trial->op;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (!strcmp(op, moves[i])) return by_moving(j);
     if (!strcmp(op, "map"))
-        return weft__map_error(weft__context_host(j->cpu->ctx), weft__attrs_s(j->attrs, "expr"), j->trial,
-                               &j->out[0].spec, &j->out[0].err);
+        return weft__map_error(weft__context_host(j->cpu->ctx), weft__attrs_s(j->attrs, "expr"),
+                               j->trial, &j->out[0].spec, &j->out[0].err);
     if (!strcmp(op, "reduce")) return by_reduce(j);
     if (!strcmp(op, "softmax") || !strcmp(op, "log_softmax")) return by_softmax(j);
     return by_magnitudes(j, !strcmp(op, "matmul") || !strcmp(op, "conv") ? 2 : 32);
 }
 
-/* ---- ops made of ops --------------------------------------------------------------------------- */
+/* ---- ops made of ops ---------------------------------------------- */
 
 static weft_status copy_array(const weft_array *array, weft_array **copy)
 {
@@ -223,21 +232,27 @@ static weft_status copy_array(const weft_array *array, weft_array **copy)
 static weft_status know_constant(const weft__gvalue *value, weft__known *known)
 {
     weft_array data = { .spec = value->spec, .data = value->data };
-    return weft_array_convert(&data, value->spec.dtype == WEFT_F32 ? WEFT_F64 : value->spec.dtype, &known->value);
+    return weft_array_convert(&data, value->spec.dtype == WEFT_F32 ? WEFT_F64 : value->spec.dtype,
+                              &known->value);
 }
 
-static weft_status analyse_node(weft__devices *cpu, const weft__graph *graph, const weft__node *node, int64_t batch,
-                                weft__known *known)
+static weft_status analyse_node(weft__devices *cpu, const weft__graph *graph,
+                                const weft__node *node, int64_t batch, weft__known *known)
 {
-    weft__known *in = weft__alloc_n(node->n_in, sizeof *in), *out = weft__alloc_n(node->n_out, sizeof *out);
+    weft__known *in = weft__alloc_n(node->n_in, sizeof *in),
+                *out = weft__alloc_n(node->n_out, sizeof *out);
     weft_status st = WEFT_E_NOMEM;
     if (!in || !out) goto out;
     for (uint32_t i = 0; i < node->n_in; i++)
         if (node->in[i] != WEFT_NONE) in[i] = known[node->in[i]];
-    for (uint32_t i = 0; i < node->n_out; i++) out[i].spec = graph->value[node->out[i]].spec;
-    st = weft__trial_analyse(cpu, &(weft__trial){ node->op->name, node->text, node->path, in, node->n_in,
-                                                  node->n_out, node->n_extra, batch }, out);
-    for (uint32_t i = 0; i < node->n_out && !st; i++) known[node->out[i]] = out[i];
+    for (uint32_t i = 0; i < node->n_out; i++)
+        out[i].spec = graph->value[node->out[i]].spec;
+    st = weft__trial_analyse(cpu,
+                             &(weft__trial){ node->op->name, node->text, node->path, in, node->n_in,
+                                             node->n_out, node->n_extra, batch },
+                             out);
+    for (uint32_t i = 0; i < node->n_out && !st; i++)
+        known[node->out[i]] = out[i];
 out:
     weft__free(in);
     weft__free(out);
@@ -284,8 +299,10 @@ static weft_status lower(const job *j, weft__graph **lowered)
             weft__rewrite_abort(&rewrite);
         else
             st = weft__rewrite_end(&rewrite, lowered);
-        if (st == WEFT_E_UNSUPPORTED) st = WEFT_OK; /* some attributes have a lowering, others none */
-        if (st == WEFT_E_UNSUPPORTED) st = WEFT_OK; /* some of its variants have none: reduce fn=sum */
+        if (st == WEFT_E_UNSUPPORTED)
+            st = WEFT_OK; /* some attributes have a lowering, others none */
+        if (st == WEFT_E_UNSUPPORTED)
+            st = WEFT_OK; /* some of its variants have none: reduce fn=sum */
     }
 out:
     weft__graph_destroy(&graph);
@@ -298,7 +315,8 @@ static weft_status analyse_lowered(const job *j, const weft__graph *graph)
     weft_status st;
     if (!known) return WEFT_E_NOMEM;
     st = walk(j, graph, known);
-    for (size_t i = 1; i <= graph->n_values; i++) weft__known_finish(&known[i]);
+    for (size_t i = 1; i <= graph->n_values; i++)
+        weft__known_finish(&known[i]);
     weft__free(known);
     return st;
 }
@@ -316,7 +334,8 @@ static weft_status analyse_plain(const job *j)
     }
     if (!(results = weft__alloc_n(j->trial->n_out, sizeof *results))) return WEFT_E_NOMEM;
     st = weft__trial_reference(j->cpu, j->trial, NULL, results);
-    for (uint32_t i = 0; i < j->trial->n_out && !st; i++) j->out[i].value = results[i];
+    for (uint32_t i = 0; i < j->trial->n_out && !st; i++)
+        j->out[i].value = results[i];
     weft__free(results);
     return st ? st : bound(j);
 }
@@ -341,7 +360,8 @@ static weft_status analyse_then(const job *j, const char *then)
     plain.spec = graph->value[graph->output[0].value].spec;
     if ((st = weft__trial_analyse(j->cpu, &base, &plain))) goto out;
     in[0] = plain;
-    for (uint32_t i = 0; i < n_extra; i++) in[1 + i] = j->trial->in[base.n_in + i];
+    for (uint32_t i = 0; i < n_extra; i++)
+        in[1 + i] = j->trial->in[base.n_in + i];
     map = (weft__trial){ "map", text.s, j->trial->path, in, 1 + n_extra, 1, 0, j->trial->batch };
     st = weft__trial_analyse(j->cpu, &map, j->out);
 out:

@@ -1,4 +1,5 @@
-/* Random inputs: splitmix64 (Steele, Lea, Flood 2014). What ends up as the index of a gather must be one. */
+/* Random inputs: splitmix64 (Steele, Lea, Flood 2014). What ends up as the index of a gather
+ * must be one. */
 #include "plan/check_input.h"
 #include <string.h>
 #include "base/alloc.h"
@@ -34,7 +35,8 @@ static int64_t limit_of(const weft__graph *graph, weft_val input)
         const weft__node *node = graph->node[i];
         if (strcmp(node->op->name, "gather") || origin(graph, node->in[1]) != input) continue;
         const weft_spec *table = &graph->value[node->in[0]].spec;
-        int64_t axis = weft__attrs_i(node->attrs, "axis"), size = table->dim[axis < 0 ? axis + table->rank : axis];
+        int64_t axis = weft__attrs_i(node->attrs, "axis"),
+                size = table->dim[axis < 0 ? axis + table->rank : axis];
         if (size < 0) size = 1;
         if (!limit || size < limit) limit = size;
     }
@@ -79,7 +81,8 @@ static weft_status make(const weft_spec *spec, int64_t limit, uint64_t *state, w
     return st;
 }
 
-weft_status weft__check_inputs(const weft__graph *graph, int64_t batch, uint64_t seed, weft_array **arrays)
+weft_status weft__check_inputs(const weft__graph *graph, int64_t batch, uint64_t seed,
+                               weft_array **arrays)
 {
     weft_status st = WEFT_OK;
     uint64_t state = seed;
@@ -88,6 +91,7 @@ weft_status weft__check_inputs(const weft__graph *graph, int64_t batch, uint64_t
         weft_spec spec = weft__spec_at(&graph->value[value].spec, batch);
         st = make(&spec, limit_of(graph, value), &state, &arrays[i]);
     }
-    for (size_t i = 0; i < graph->n_inputs && st; i++) weft_array_destroy(&arrays[i]);
+    for (size_t i = 0; i < graph->n_inputs && st; i++)
+        weft_array_destroy(&arrays[i]);
     return st;
 }

@@ -1,8 +1,9 @@
-/* Error bounds of elementwise expressions: a running error analysis of the program. Beside each value, in
- * f64, goes a bound e of |what f32 computes - value|. A call's bound is the largest change of the function
- * over the corners of its arguments' intervals [v - e, v + e] (which sees kinks, jumps and poles where a
- * derivative does not), plus the rounding of the call itself: 3 units in the last place (OpenCL allows 2.5
- * for a division), 16 for transcendental functions (OpenCL's largest, that of pow). */
+/* Error bounds of elementwise expressions: a running error analysis of the program. Beside each
+ * value, in f64, goes a bound e of |what f32 computes - value|. A call's bound is the largest
+ * change of the function over the corners of its arguments' intervals [v - e, v + e] (which sees
+ * kinks, jumps and poles where a derivative does not), plus the rounding of the call itself: 3
+ * units in the last place (OpenCL allows 2.5 for a division), 16 for transcendental functions
+ * (OpenCL's largest, that of pow). */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -17,8 +18,9 @@ enum { BLOCK = 256, CHEAP_ULPS = 3, COSTLY_ULPS = 16 };
 
 typedef struct analysis {
     const weft_map_program *program;
-    double *value, *err;             /* [instruction][BLOCK] */
-    const double *in[WEFT_MAP_MAX_INPUTS], *in_err[WEFT_MAP_MAX_INPUTS];  /* of the block; in_err may be NULL */
+    double *value, *err; /* [instruction][BLOCK] */
+    const double *in[WEFT_MAP_MAX_INPUTS],
+        *in_err[WEFT_MAP_MAX_INPUTS]; /* of the block; in_err may be NULL */
     size_t n;
 } analysis;
 
@@ -65,13 +67,16 @@ static void call(const analysis *a, uint32_t number)
     }
     ins->fn->f64(a->n, value, arg[0], arg[1], arg[2]);
     if (!is_float(ins->type))
-        for (size_t i = 0; i < a->n; i++) value[i] = trunc(value[i]);
+        for (size_t i = 0; i < a->n; i++)
+            value[i] = trunc(value[i]);
     memset(err, 0, a->n * sizeof *err);
     for (int signs = 0; signs < 1 << arity; signs++) {
         for (int k = 0; k < 3; k++)
-            for (size_t i = 0; i < a->n; i++) moved[k][i] = arg[k][i] + (signs >> k & 1 ? e[k][i] : -e[k][i]);
+            for (size_t i = 0; i < a->n; i++)
+                moved[k][i] = arg[k][i] + (signs >> k & 1 ? e[k][i] : -e[k][i]);
         ins->fn->f64(a->n, corner, moved[0], moved[1], moved[2]);
-        for (size_t i = 0; i < a->n; i++) err[i] = fmax(err[i], distance(corner[i], value[i]));
+        for (size_t i = 0; i < a->n; i++)
+            err[i] = fmax(err[i], distance(corner[i], value[i]));
     }
     if (!is_float(ins->dtype)) return;
     for (size_t i = 0; i < a->n; i++)
@@ -93,7 +98,8 @@ static void cast(const analysis *a, uint32_t number)
         value[i] = cast_to(x[i], ins->dtype);
         err[i] = fmax(distance(cast_to(x[i] + e[i], ins->dtype), value[i]),
                       distance(cast_to(x[i] - e[i], ins->dtype), value[i]));
-        if (is_float(ins->dtype) && !is_float(ins->type) && ins->type != WEFT_BOOL) err[i] += rounding(value[i], 1);
+        if (is_float(ins->dtype) && !is_float(ins->type) && ins->type != WEFT_BOOL)
+            err[i] += rounding(value[i], 1);
     }
 }
 
@@ -135,7 +141,8 @@ static weft_status expand(const weft_array *array, const weft_spec *shape, weft_
         uint64_t rest = i, stride = 1;
         at = 0;
         for (int32_t k = shape->rank - 1; k >= more; k--) {
-            uint64_t dim = (uint64_t)array->spec.dim[k - more], here = rest % (uint64_t)shape->dim[k];
+            uint64_t dim = (uint64_t)array->spec.dim[k - more],
+                     here = rest % (uint64_t)shape->dim[k];
             rest /= (uint64_t)shape->dim[k];
             if (dim != 1) at += here * stride;
             stride *= dim;
@@ -147,7 +154,9 @@ out:
     return st;
 }
 
-typedef struct operands { weft_array *value[WEFT_MAP_MAX_INPUTS], *err[WEFT_MAP_MAX_INPUTS]; } operands;
+typedef struct operands {
+    weft_array *value[WEFT_MAP_MAX_INPUTS], *err[WEFT_MAP_MAX_INPUTS];
+} operands;
 
 static weft_status expand_all(const weft__trial *trial, const weft_spec *shape, operands *o)
 {
@@ -168,7 +177,8 @@ static void analyse(analysis *a, const operands *o, uint32_t n_in, weft_array *e
             a->in[i] = (const double *)o->value[i]->data + first;
             a->in_err[i] = o->err[i] ? (const double *)o->err[i]->data + first : NULL;
         }
-        for (uint32_t i = 0; i < a->program->n_ins; i++) step(a, i);
+        for (uint32_t i = 0; i < a->program->n_ins; i++)
+            step(a, i);
         memcpy((double *)err->data + first, err_of(a, a->program->result), a->n * sizeof(double));
     }
 }
@@ -182,7 +192,8 @@ weft_status weft__map_error(const weft_host *host, const char *expr, const weft_
     operands o = { 0 };
     analysis a = { 0 };
     weft_status st;
-    for (uint32_t i = 0; i < trial->n_in; i++) in[i] = trial->in[i].spec.dtype;
+    for (uint32_t i = 0; i < trial->n_in; i++)
+        in[i] = trial->in[i].spec.dtype;
     if ((st = weft__map_api.parse(host, expr, in, trial->n_in, result->dtype, &program))) return st;
     a.program = program;
     st = WEFT_E_NOMEM;

@@ -13,7 +13,8 @@ void weft__known_finish(weft__known *known)
 weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft__graph **result)
 {
     weft__graph *graph = NULL;
-    weft_val *in = weft__alloc_n(trial->n_in, sizeof *in), *out = weft__alloc_n(trial->n_out, sizeof *out);
+    weft_val *in = weft__alloc_n(trial->n_in, sizeof *in),
+             *out = weft__alloc_n(trial->n_out, sizeof *out);
     weft_status st = WEFT_E_NOMEM;
     if (!in || !out || weft__graph_create(ctx, &graph)) goto out;
     st = WEFT_E_ARG; /* the functions below have recorded why; their status is not known here */
@@ -23,8 +24,8 @@ weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft_
         in[i] = trial->in[i].value ? weft__graph_input(graph, name, &trial->in[i].spec) : WEFT_NONE;
         if (!in[i]) goto out;
     }
-    if (!weft__graph_op(graph, &(weft__op_request){ trial->op, trial->attrs, trial->path, in, trial->n_in, out,
-                                                    trial->n_out }))
+    if (!weft__graph_op(graph, &(weft__op_request){ trial->op, trial->attrs, trial->path, in,
+                                                    trial->n_in, out, trial->n_out }))
         goto out;
     for (uint32_t i = 0; i < trial->n_out; i++) {
         char name[16];
@@ -42,7 +43,8 @@ out:
 }
 
 /* The present inputs, in order; results: n_out NULLs. */
-static weft_status run(weft__plan *plan, const weft__trial *trial, const weft_array *const *in, weft_array **results)
+static weft_status run(weft__plan *plan, const weft__trial *trial, const weft_array *const *in,
+                       weft_array **results)
 {
     weft_status st;
     uint32_t n = 0;
@@ -55,8 +57,8 @@ static weft_status run(weft__plan *plan, const weft__trial *trial, const weft_ar
     return st;
 }
 
-weft_status weft__trial_reference(weft__devices *cpu, const weft__trial *trial, const weft_array *const *in,
-                                  weft_array **results)
+weft_status weft__trial_reference(weft__devices *cpu, const weft__trial *trial,
+                                  const weft_array *const *in, weft_array **results)
 {
     weft__plan_options options = { .f64 = 1, .views = 1 };
     weft__graph *graph = NULL;
@@ -76,15 +78,18 @@ static void name_variant(const weft__plan *plan, const weft__trial *trial, char 
     snprintf(variant, 64, "%s", "none");
     for (size_t i = plan->n_steps; i-- > 0;) {
         const weft__step *step = plan->step[i];
-        if (step->kind == WEFT__STEP_COPY && variant[0] == 'n') snprintf(variant, 64, "%.63s", step->support.variant);
+        if (step->kind == WEFT__STEP_COPY && variant[0] == 'n')
+            snprintf(variant, 64, "%.63s", step->support.variant);
         if (step->kind != WEFT__STEP_OP) continue;
         int same = !strcmp(step->base.op->name, trial->op) || !strcmp(step->base.op->name, "map");
-        snprintf(variant, 64, "%.63s", same && plan->graph->n_nodes == 1 ? step->support.variant : "lowered");
+        snprintf(variant, 64, "%.63s",
+                 same && plan->graph->n_nodes == 1 ? step->support.variant : "lowered");
         return;
     }
 }
 
-weft_status weft__trial_device(weft__devices *device, const weft__trial *trial, weft_array **results, char *variant)
+weft_status weft__trial_device(weft__devices *device, const weft__trial *trial,
+                               weft_array **results, char *variant)
 {
     weft__plan_options options = { .strict = 1, .views = 1, .poison = 1 };
     weft__graph *graph = NULL;

@@ -1,5 +1,5 @@
-/* From steps to what runs: runs of steps of one device become one compiled thing of its backend, transfers
- * stand between them. Constants go to their devices here, once. */
+/* From steps to what runs: runs of steps of one device become one compiled thing of its backend,
+ * transfers stand between them. Constants go to their devices here, once. */
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -17,7 +17,8 @@ static weft_status compile_segment(weft__plan *plan, weft__segment *segment)
     }
     segment->batch = -1;
     if (!(segment->bind = weft__alloc_n(segment->n_binds, sizeof *segment->bind))) goto out;
-    st = segment->transfer ? WEFT_OK : device->backend->compile(device->dev, step, segment->n, &segment->exe);
+    st = segment->transfer ? WEFT_OK
+                           : device->backend->compile(device->dev, step, segment->n, &segment->exe);
 out:
     weft__free(step);
     return st;
@@ -35,9 +36,12 @@ static weft_status compile_steps(weft__plan *plan)
     weft_status st = WEFT_OK;
     if (!(plan->segment = weft__alloc_n(plan->n_steps, sizeof *plan->segment))) return WEFT_E_NOMEM;
     for (size_t i = 0, end; i < plan->n_steps && !st; i = end) {
-        for (end = i + 1; end < plan->n_steps && together(plan->step[i], plan->step[end]);) end++;
+        for (end = i + 1; end < plan->n_steps && together(plan->step[i], plan->step[end]);)
+            end++;
         weft__segment *segment = &plan->segment[plan->n_segments++];
-        *segment = (weft__segment){ .device = plan->step[i]->device, .first = (uint32_t)i, .n = (uint32_t)(end - i),
+        *segment = (weft__segment){ .device = plan->step[i]->device,
+                                    .first = (uint32_t)i,
+                                    .n = (uint32_t)(end - i),
                                     .transfer = plan->step[i]->kind == WEFT__STEP_TRANSFER };
         st = compile_segment(plan, segment);
         if (plan->step[i]->prologue) plan->n_prologue_segments = plan->n_segments;
@@ -72,6 +76,7 @@ static weft_status make_slot(weft__plan *plan, weft__slot *slot)
 weft_status weft__compile(weft__plan *plan)
 {
     weft_status st = compile_steps(plan);
-    for (size_t i = 1; i < plan->n_slots && !st; i++) st = make_slot(plan, &plan->slot[i]);
+    for (size_t i = 1; i < plan->n_slots && !st; i++)
+        st = make_slot(plan, &plan->slot[i]);
     return st;
 }

@@ -1,5 +1,5 @@
-/* Devices of a session: the text that names them, their handles, their buffers. Everything that a session
- * holds on a device is counted here. */
+/* Devices of a session: the text that names them, their handles, their buffers. Everything that
+ * a session holds on a device is counted here. */
 #include "plan/device.h"
 #include <inttypes.h>
 #include <string.h>
@@ -30,7 +30,8 @@ static weft_status open_device(weft_context *ctx, const char *id, weft__device *
     device->info.struct_size = sizeof device->info;
     if ((st = device->backend->info(host, number, &device->info))) return st;
     if (!device->info.usable)
-        return weft_fail(WEFT_E_DEVICE, "device %s (%s) cannot be used: %s; `weft devices` lists the others", id,
+        return weft_fail(WEFT_E_DEVICE,
+                         "device %s (%s) cannot be used: %s; `weft devices` lists the others", id,
                          device->info.name, device->info.why);
     if (!(device->id = weft__strdup(id))) return WEFT_E_NOMEM;
     return device->backend->open(host, number, "", &device->dev);
@@ -58,9 +59,13 @@ static weft_status add_devices(weft__devices *devices, const char *text)
     while (!st) {
         const char *end = strchr(text, ',');
         size_t n = end ? (size_t)(end - text) : strlen(text);
-        while (n && *text == ' ') text++, n--;
-        while (n && text[n - 1] == ' ') n--;
-        if (!n) return weft_fail(WEFT_E_ARG, "devices: a name is missing; write \"opencl:0,cpu\" or \"best\"");
+        while (n && *text == ' ')
+            text++, n--;
+        while (n && text[n - 1] == ' ')
+            n--;
+        if (!n)
+            return weft_fail(WEFT_E_ARG,
+                             "devices: a name is missing; write \"opencl:0,cpu\" or \"best\"");
         char *id = weft__strndup(text, n);
         if (!id) return WEFT_E_NOMEM;
         st = add_device(devices, id);
@@ -71,12 +76,14 @@ static weft_status add_devices(weft__devices *devices, const char *text)
     return st;
 }
 
-weft_status weft__devices_open(weft_context *ctx, const char *text, int strict, weft__devices **result)
+weft_status weft__devices_open(weft_context *ctx, const char *text, int strict,
+                               weft__devices **result)
 {
     weft_status st = WEFT_E_NOMEM;
     size_t n = 2;
     if (!text || !*text) text = "best";
-    for (const char *s = text; *s; s++) n += *s == ',';
+    for (const char *s = text; *s; s++)
+        n += *s == ',';
     weft__devices *devices = weft__alloc(sizeof *devices);
     if (!devices) return st;
     devices->ctx = weft__context_ref(ctx);
@@ -97,7 +104,8 @@ static void close_device(weft__device *device)
             weft__buffer_release(device, &device->copy[i]->buffer);
             weft__free(device->copy[i]);
         }
-        for (int i = 0; i < WEFT__MAX_ARENAS; i++) weft__buffer_release(device, &device->arena[i]);
+        for (int i = 0; i < WEFT__MAX_ARENAS; i++)
+            weft__buffer_release(device, &device->arena[i]);
         device->backend->close(device->dev);
     }
     weft__free(device->copy);
@@ -108,7 +116,8 @@ void weft__devices_close(weft__devices **devices)
 {
     weft__devices *old = *devices;
     if (!old) return;
-    for (uint32_t i = 0; i < old->n; i++) close_device(&old->device[i]);
+    for (uint32_t i = 0; i < old->n; i++)
+        close_device(&old->device[i]);
     weft__free(old->device);
     weft_context_destroy(&old->ctx);
     weft__free(old);
@@ -120,11 +129,14 @@ uint64_t weft__device_align(const weft__device *device)
     return device->info.align > 64 ? device->info.align : 64;
 }
 
-weft_status weft__buffer_alloc(weft__device *device, uint64_t bytes, const char *what, weft__buffer *buffer)
+weft_status weft__buffer_alloc(weft__device *device, uint64_t bytes, const char *what,
+                               weft__buffer *buffer)
 {
     uint64_t limit = device->info.max_alloc;
     if (limit && bytes > limit)
-        return weft_fail(WEFT_E_NOMEM, "layer \"%s\": a value of %" PRIu64 " bytes is larger than what %s allocates "
+        return weft_fail(WEFT_E_NOMEM,
+                         "layer \"%s\": a value of %" PRIu64
+                         " bytes is larger than what %s allocates "
                          "in one piece (%" PRIu64 " bytes); use a smaller batch, or another device",
                          what, bytes, device->id, limit);
     weft_status st = device->backend->alloc(device->dev, bytes ? bytes : 1, &buffer->buf);
@@ -144,7 +156,8 @@ void weft__buffer_release(weft__device *device, weft__buffer *buffer)
     *buffer = (weft__buffer){ 0 };
 }
 
-weft_status weft__buffer_reserve(weft__device *device, uint64_t bytes, const char *what, weft__buffer *buffer)
+weft_status weft__buffer_reserve(weft__device *device, uint64_t bytes, const char *what,
+                                 weft__buffer *buffer)
 {
     if (buffer->buf && buffer->bytes >= bytes) return WEFT_OK;
     weft__buffer_release(device, buffer);
@@ -157,15 +170,16 @@ int weft__device_asks(const weft__device *device, weft__step *step)
     return device->backend->supports(device->dev, &step->base, &step->support) == 1;
 }
 
-weft_status weft__device_copy(weft__device *device, const weft__variable *variable, weft_dtype dtype,
-                              weft__copy **result)
+weft_status weft__device_copy(weft__device *device, const weft__variable *variable,
+                              weft_dtype dtype, weft__copy **result)
 {
     for (size_t i = 0; i < device->n_copies; i++)
         if (device->copy[i]->variable == variable && device->copy[i]->dtype == dtype) {
             *result = device->copy[i];
             return WEFT_OK;
         }
-    if (weft__grow(&device->copy, device->n_copies, &device->cap_copies, sizeof(weft__copy *))) return WEFT_E_NOMEM;
+    if (weft__grow(&device->copy, device->n_copies, &device->cap_copies, sizeof(weft__copy *)))
+        return WEFT_E_NOMEM;
     weft__copy *copy = weft__alloc(sizeof *copy);
     if (!copy) return WEFT_E_NOMEM;
     copy->variable = variable;

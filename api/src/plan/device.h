@@ -1,45 +1,59 @@
-/* Opened devices: what plans of one session share, each with its arenas and its copies of variables. */
+/* Opened devices: what plans of one session share, each with its arenas and its copies of
+ * variables. */
 #ifndef WEFT_PLAN_DEVICE_H
 #define WEFT_PLAN_DEVICE_H
 #include "model/model.h"
 #include "plan/step.h"
 
-typedef struct weft__buffer { weft_buf *buf; uint64_t bytes; } weft__buffer;
-typedef struct weft__copy {          /* a variable on a device, in the dtype that the graph wants */
+typedef struct weft__buffer {
+    weft_buf *buf;
+    uint64_t bytes;
+} weft__buffer;
+typedef struct weft__copy { /* a variable on a device, in the dtype that the graph wants */
     const weft__variable *variable;
     weft_dtype dtype;
-    uint64_t generation;             /* of the data that is there; 0 = none yet */
+    uint64_t generation; /* of the data that is there; 0 = none yet */
     weft__buffer buffer;
 } weft__copy;
 
 enum { WEFT__MAX_ARENAS = 16 };
 typedef struct weft__device {
-    char *id;                        /* "opencl:0" */
+    char *id; /* "opencl:0" */
     const weft_backend *backend;
     weft_dev *dev;
     weft_dev_info info;
-    weft__buffer arena[WEFT__MAX_ARENAS];                 /* grow only; shared by all plans of the session */
-    weft__copy **copy; size_t n_copies, cap_copies;
-    uint64_t epoch;                  /* grows whenever a buffer is made or released: old binds may lie */
-    uint64_t bytes;                  /* held now */
+    weft__buffer arena[WEFT__MAX_ARENAS]; /* grow only; shared by all plans of the session */
+    weft__copy **copy;
+    size_t n_copies, cap_copies;
+    uint64_t epoch; /* grows whenever a buffer is made or released: old binds may lie */
+    uint64_t bytes; /* held now */
 } weft__device;
 
-typedef struct weft__devices { weft_context *ctx; weft__device *device; uint32_t n; } weft__devices;
+typedef struct weft__devices {
+    weft_context *ctx;
+    weft__device *device;
+    uint32_t n;
+} weft__devices;
 
-/* text: "opencl:0,cpu" or "best". cpu is appended unless strict. An unusable device is an error with its reason. */
-weft_status weft__devices_open(weft_context *ctx, const char *text, int strict, weft__devices **devices);
+/* text: "opencl:0,cpu" or "best". cpu is appended unless strict. An unusable device is an error
+ * with its reason. */
+weft_status weft__devices_open(weft_context *ctx, const char *text, int strict,
+                               weft__devices **devices);
 void weft__devices_close(weft__devices **devices);
 
 /* what names the owner in the error of a buffer above the device's limit. */
-weft_status weft__buffer_alloc(weft__device *device, uint64_t bytes, const char *what, weft__buffer *buffer);
+weft_status weft__buffer_alloc(weft__device *device, uint64_t bytes, const char *what,
+                               weft__buffer *buffer);
 void weft__buffer_release(weft__device *device, weft__buffer *buffer);
 /* Makes it at least that large; what it held is lost. */
-weft_status weft__buffer_reserve(weft__device *device, uint64_t bytes, const char *what, weft__buffer *buffer);
+weft_status weft__buffer_reserve(weft__device *device, uint64_t bytes, const char *what,
+                                 weft__buffer *buffer);
 /* The device's answer to step, into step->support. */
 int weft__device_asks(const weft__device *device, weft__step *step);
 uint64_t weft__device_align(const weft__device *device);
 /* The copy of a variable, made on demand, without data. */
-weft_status weft__device_copy(weft__device *device, const weft__variable *variable, weft_dtype dtype, weft__copy **copy);
+weft_status weft__device_copy(weft__device *device, const weft__variable *variable,
+                              weft_dtype dtype, weft__copy **copy);
 /* Uploads the data if it has changed. Under the model's read lock. */
 weft_status weft__device_upload(weft__device *device, weft__copy *copy);
 #endif

@@ -1,19 +1,21 @@
-/* Homes: where the producer of a value should write it, so that nobody has to move it later. An output is
- * asked to be written into the output's own storage, an input of a concat into its part of the concat's
- * result; a concat that has a home passes parts of it on. The request travels back through reshapes and
- * transposes, as a view turned around, to the op that makes the value. */
+/* Homes: where the producer of a value should write it, so that nobody has to move it later. An
+ * output is asked to be written into the output's own storage, an input of a concat into its
+ * part of the concat's result; a concat that has a home passes parts of it on. The request
+ * travels back through reshapes and transposes, as a view turned around, to the op that makes
+ * the value. */
 #include "base/alloc.h"
 #include "plan/layout.h"
 
 typedef struct request {
     weft_val value;
     weft__place_at at;
-    uint32_t concat, device;         /* as in weft__home */
+    uint32_t concat, device; /* as in weft__home */
     int still;
 } request;
 
 /* Could the node write value at that view? */
-static int writes_there(const weft__layout *layout, const weft__node *node, weft_val value, const weft__view *view)
+static int writes_there(const weft__layout *layout, const weft__node *node, weft_val value,
+                        const weft__view *view)
 {
     weft__step *step = NULL;
     int yes;
@@ -28,7 +30,8 @@ static int writes_there(const weft__layout *layout, const weft__node *node, weft
             step->view[at] = home->at.view;
         weft__view_classify(&step->view[at], &step->operand[at]);
     }
-    yes = weft__device_asks(&layout->plan->devices->device[node->device], step) && weft__step_fits(step);
+    yes = weft__device_asks(&layout->plan->devices->device[node->device], step) &&
+          weft__step_fits(step);
     weft__step_destroy(&step);
     return yes;
 }
@@ -40,7 +43,8 @@ static const char *turn_around(const weft__layout *layout, const weft__node *nod
     int64_t perm[WEFT_MAX_RANK];
     switch (weft__is_view(node)) {
     case WEFT__VIEW_RESHAPE:
-        return weft__view_reshape(view, source, view) ? NULL : "is a reshape across the joined axis";
+        return weft__view_reshape(view, source, view) ? NULL
+                                                      : "is a reshape across the joined axis";
     case WEFT__VIEW_TRANSPOSE:
         weft__attrs_v(node->attrs, "perm", perm, WEFT_MAX_RANK);
         weft__view_untranspose(view, perm, view);
@@ -66,7 +70,7 @@ static const char *settle(weft__layout *layout, request r)
     for (;; r.value = node->in[0]) {
         const weft__gvalue *value = &layout->graph->value[r.value];
         const weft__home *home = &layout->home[r.value];
-        if (home->at.slot) return home->concat ? "feeds another concat" : "is an output or a concat of its own";
+        if (home->at.slot) return home->concat ? "feeds another concat" : "is an output as well";
         if (value->kind != WEFT__V_RESULT) return no_producer(value->kind);
         if (layout->still[r.value] != r.still) return "is computed once, ahead of the runs";
         node = layout->graph->node[value->node];
@@ -95,8 +99,8 @@ static weft_status output_home(weft__layout *layout, uint32_t number)
     return WEFT_OK;
 }
 
-int weft__layout_part(const weft__layout *layout, const weft__node *concat, uint32_t i, const weft__view *whole,
-                      weft__view *part)
+int weft__layout_part(const weft__layout *layout, const weft__node *concat, uint32_t i,
+                      const weft__view *whole, weft__view *part)
 {
     const weft__gvalue *value = layout->graph->value;
     int64_t axis = weft__attrs_i(concat->attrs, "axis");
@@ -112,17 +116,22 @@ static weft_status concat_homes(weft__layout *layout, const weft__node *concat)
     weft__plan *plan = layout->plan;
     weft__home *home = &layout->home[concat->out[0]];
     weft_status st;
-    if (weft__grow(&plan->concat, plan->n_concats, &plan->cap_concats, sizeof *plan->concat)) return WEFT_E_NOMEM;
+    if (weft__grow(&plan->concat, plan->n_concats, &plan->cap_concats, sizeof *plan->concat))
+        return WEFT_E_NOMEM;
     weft__concat *record = &plan->concat[plan->n_concats++];
     *record = (weft__concat){ .node = concat };
     if (!home->at.slot &&
         (st = weft__layout_slot(layout, concat->out[0], (uint32_t)concat->device, 0, &home->at)))
         return st;
     for (uint32_t i = 0; i < concat->n_in; i++) {
-        request r = { .value = concat->in[i], .at = { .slot = home->at.slot }, .device = (uint32_t)concat->device,
-                      .concat = (uint32_t)plan->n_concats, .still = layout->still[concat->out[0]] };
+        request r = { .value = concat->in[i],
+                      .at = { .slot = home->at.slot },
+                      .device = (uint32_t)concat->device,
+                      .concat = (uint32_t)plan->n_concats,
+                      .still = layout->still[concat->out[0]] };
         const char *why = "has no place with strides";
-        if (weft__layout_part(layout, concat, i, &home->at.view, &r.at.view)) why = settle(layout, r);
+        if (weft__layout_part(layout, concat, i, &home->at.view, &r.at.view))
+            why = settle(layout, r);
         if (why) weft__text_add(&record->why, "%sinput %u %s", record->why.n ? "; " : "", i, why);
     }
     return record->why.failed ? WEFT_E_NOMEM : WEFT_OK;
@@ -135,6 +144,7 @@ weft_status weft__layout_homes(weft__layout *layout)
     for (uint32_t i = 0; i < graph->n_outputs; i++)
         if ((st = output_home(layout, i))) return st;
     for (size_t i = graph->n_nodes; i-- > 0;)
-        if (weft__is_concat(graph->node[i]) && (st = concat_homes(layout, graph->node[i]))) return st;
+        if (weft__is_concat(graph->node[i]) && (st = concat_homes(layout, graph->node[i])))
+            return st;
     return WEFT_OK;
 }

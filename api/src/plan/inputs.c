@@ -1,4 +1,5 @@
-/* Checks of input and output arrays, in the manner of Keras: which input, both shapes, what to do. */
+/* Checks of input and output arrays, in the manner of Keras: which input, both shapes, what to
+ * do. */
 #include "plan/inputs.h"
 #include <inttypes.h>
 #include "base/alloc.h"
@@ -54,31 +55,39 @@ static weft_status fail_shape(const weft_model *model, const char *name, const w
                               const weft_spec *found)
 {
     weft__text text = { 0 };
-    weft__text_add(&text, "model \"%s\": invalid shape for input \"%s\": expected shape ", weft_model_name(model), name);
+    weft__text_add(&text, "model \"%s\": invalid shape for input \"%s\": expected shape ",
+                   weft_model_name(model), name);
     weft__text_shape(&text, want);
     weft__text_add(&text, ", but the array has shape ");
     weft__text_shape(&text, found);
-    weft_status st = weft_fail(WEFT_E_SHAPE, "%s; None is the number of samples", text.failed ? "" : text.s);
+    weft_status st =
+        weft_fail(WEFT_E_SHAPE, "%s; None is the number of samples", text.failed ? "" : text.s);
     weft__text_finish(&text);
     return st;
 }
 
-static weft_status check_one(const weft_model *model, const weft_array *array, uint32_t i, weft_spec *spec,
-                             int64_t *batch)
+static weft_status check_one(const weft_model *model, const weft_array *array, uint32_t i,
+                             weft_spec *spec, int64_t *batch)
 {
     const char *name;
     weft_spec want;
     weft_status st = weft_model_input(model, i, &name, &want);
     if (st) return st;
-    if (!array) return weft_fail(WEFT_E_ARG, "model \"%s\": no array is given for input \"%s\"", weft_model_name(model), name);
+    if (!array)
+        return weft_fail(WEFT_E_ARG, "model \"%s\": no array is given for input \"%s\"",
+                         weft_model_name(model), name);
     *spec = want;
     if (!fits(spec, &array->spec, batch)) return fail_shape(model, name, &want, &array->spec);
     if (!converts(array->spec.dtype, want.dtype))
-        return weft_fail(WEFT_E_DTYPE, "model \"%s\": input \"%s\" takes %s, and %s values cannot become that without "
-                         "losing their kind; convert the array first", weft_model_name(model), name,
-                         weft_dtype_name(want.dtype), weft_dtype_name(array->spec.dtype));
+        return weft_fail(
+            WEFT_E_DTYPE,
+            "model \"%s\": input \"%s\" takes %s, and %s values cannot become that without "
+            "losing their kind; convert the array first",
+            weft_model_name(model), name, weft_dtype_name(want.dtype),
+            weft_dtype_name(array->spec.dtype));
     if (!array->data && weft_array_count(array))
-        return weft_fail(WEFT_E_ARG, "model \"%s\": the array for input \"%s\" has no data", weft_model_name(model), name);
+        return weft_fail(WEFT_E_ARG, "model \"%s\": the array for input \"%s\" has no data",
+                         weft_model_name(model), name);
     return WEFT_OK;
 }
 
@@ -91,9 +100,9 @@ static weft_status fail_number(const weft_model *model, uint32_t n)
         weft_model_input(model, i, &name, NULL);
         weft__text_add(&text, "%s\"%s\"", i ? ", " : "", name);
     }
-    weft_status st = weft_fail(WEFT_E_ARG, "model \"%s\" takes %u input%s (%s), but %u %s given", weft_model_name(model),
-                               want, want == 1 ? "" : "s", text.s && !text.failed ? text.s : "", n,
-                               n == 1 ? "is" : "are");
+    weft_status st = weft_fail(WEFT_E_ARG, "model \"%s\" takes %u input%s (%s), but %u %s given",
+                               weft_model_name(model), want, want == 1 ? "" : "s",
+                               text.s && !text.failed ? text.s : "", n, n == 1 ? "is" : "are");
     weft__text_finish(&text);
     return st;
 }
@@ -107,9 +116,11 @@ static weft_status fail_cardinality(const weft_model *model, const int64_t *batc
         weft_model_input(model, i, &name, NULL);
         weft__text_add(&text, "%s\"%s\": %" PRId64, text.n ? ", " : "", name, batch[i]);
     }
-    weft_status st = weft_fail(WEFT_E_SHAPE, "model \"%s\": Data cardinality is ambiguous. Make sure all arrays contain "
-                               "the same number of samples. Sizes: %s", weft_model_name(model),
-                               text.s && !text.failed ? text.s : "");
+    weft_status st =
+        weft_fail(WEFT_E_SHAPE,
+                  "model \"%s\": Data cardinality is ambiguous. Make sure all arrays contain "
+                  "the same number of samples. Sizes: %s",
+                  weft_model_name(model), text.s && !text.failed ? text.s : "");
     weft__text_finish(&text);
     return st;
 }
@@ -122,7 +133,8 @@ weft_status weft__inputs_check(const weft_model *model, const weft_array *const 
     if (n != weft_model_n_inputs(model)) return fail_number(model, n);
     int64_t *batch = weft__alloc_n(n, sizeof *batch);
     if (!batch) return WEFT_E_NOMEM;
-    for (uint32_t i = 0; i < n && !st; i++) st = check_one(model, inputs[i], i, &specs[i], &batch[i]);
+    for (uint32_t i = 0; i < n && !st; i++)
+        st = check_one(model, inputs[i], i, &specs[i], &batch[i]);
     for (uint32_t i = 0; i < n && !st; i++) {
         if (common == NO_BATCH) common = batch[i];
         if (batch[i] != NO_BATCH && batch[i] != common) st = fail_cardinality(model, batch, n);
@@ -132,12 +144,13 @@ weft_status weft__inputs_check(const weft_model *model, const weft_array *const 
     return st;
 }
 
-weft_status weft__outputs_check(const weft__plan *plan, weft_array *const *outputs, uint32_t n, int64_t batch)
+weft_status weft__outputs_check(const weft__plan *plan, weft_array *const *outputs, uint32_t n,
+                                int64_t batch)
 {
     const weft__graph *graph = plan->graph;
     if (n != graph->n_outputs)
-        return weft_fail(WEFT_E_ARG, "the model has %zu output%s, but room for %u is given", graph->n_outputs,
-                         graph->n_outputs == 1 ? "" : "s", n);
+        return weft_fail(WEFT_E_ARG, "the model has %zu output%s, but room for %u is given",
+                         graph->n_outputs, graph->n_outputs == 1 ? "" : "s", n);
     for (uint32_t i = 0; i < n; i++) {
         weft_spec want = weft__spec_at(&graph->value[graph->output[i].value].spec, batch);
         weft__text text = { 0 };
@@ -146,8 +159,8 @@ weft_status weft__outputs_check(const weft__plan *plan, weft_array *const *outpu
         weft__text_add(&text, " of %s, but the array given is ", weft_dtype_name(want.dtype));
         weft__text_shape(&text, &outputs[i]->spec);
         weft__text_add(&text, " of %s", weft_dtype_name(outputs[i]->spec.dtype));
-        weft_status st = weft_fail(WEFT_E_SHAPE, "output \"%s\" is %s; give NULL to have it made", graph->output[i].name,
-                                   text.failed ? "different" : text.s);
+        weft_status st = weft_fail(WEFT_E_SHAPE, "output \"%s\" is %s; give NULL to have it made",
+                                   graph->output[i].name, text.failed ? "different" : text.s);
         weft__text_finish(&text);
         return st;
     }

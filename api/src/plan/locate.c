@@ -1,5 +1,6 @@
-/* Where values lie: views of what is there already, and on demand the copies that a view cannot avoid:
- * uploads of inputs, dense copies for kernels that read nothing else, transfers between devices. */
+/* Where values lie: views of what is there already, and on demand the copies that a view cannot
+ * avoid: uploads of inputs, dense copies for kernels that read nothing else, transfers between
+ * devices. */
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "plan/layout.h"
@@ -11,16 +12,20 @@ uint32_t weft__layout_device(const weft__layout *layout, weft_val value)
     return base->kind == WEFT__V_RESULT ? (uint32_t)layout->graph->node[base->node]->device : 0;
 }
 
-weft_status weft__layout_slot(weft__layout *layout, weft_val value, uint32_t device, weft__slot_kind kind,
-                              weft__place_at *place)
+weft_status weft__layout_slot(weft__layout *layout, weft_val value, uint32_t device,
+                              weft__slot_kind kind, weft__place_at *place)
 {
     const weft__gvalue *v = &layout->graph->value[value];
-    weft__slot slot = { .kind = kind, .device = device, .dtype = v->spec.dtype, .index = value,
-                        .name = v->name ? v->name : "constant", .pending = layout->reads[value] };
+    weft__slot slot = { .kind = kind,
+                        .device = device,
+                        .dtype = v->spec.dtype,
+                        .index = value,
+                        .name = v->name ? v->name : "constant",
+                        .pending = layout->reads[value] };
+    weft_status st;
     if (v->kind == WEFT__V_RESULT) slot.name = layout->graph->node[v->node]->path;
     if (!kind) slot.kind = layout->still[value] ? WEFT__SLOT_PROLOGUE : WEFT__SLOT_ARENA;
-    if (!weft__view_dense(&v->spec, &place->view))
-        return weft_fail(WEFT_E_SHAPE, "layer \"%s\": a value has the batch in two of its dimensions", slot.name);
+    if ((st = weft__value_view(layout->graph, value, &place->view))) return st;
     slot.count = weft__view_count(&place->view);
     return weft__slot_add(layout->plan, &slot, &place->slot);
 }
@@ -40,7 +45,8 @@ weft_status weft__layout_emit(weft__layout *layout, weft__step *step)
 static uint32_t pair_up(const weft__copying *copying, weft__view *view, uint32_t *slot)
 {
     uint32_t n = 0, k = 0;
-    for (uint32_t i = 0; i < copying->n; i++) n += weft__view_count(&copying->src[i].view) != 0;
+    for (uint32_t i = 0; i < copying->n; i++)
+        n += weft__view_count(&copying->src[i].view) != 0;
     for (uint32_t i = 0; i < copying->n; i++) {
         if (!weft__view_count(&copying->src[i].view)) continue;
         view[k] = copying->src[i].view;
@@ -60,10 +66,12 @@ static weft_status emit_copy(weft__layout *layout, const weft__copying *copying,
         weft__step_destroy(&step);
         return WEFT_E_NOMEM;
     }
-    if (weft__device_asks(device, step) && weft__step_fits(step)) return weft__layout_emit(layout, step);
-    weft_status st = weft_fail(WEFT_E_UNSUPPORTED, "layer \"%s\": %s cannot copy a value of %s (%s)", copying->path,
-                               device->id, weft_dtype_name(step->view[0].spec.dtype),
-                               step->support.why[0] ? step->support.why : "its copy kernel takes no strides");
+    if (weft__device_asks(device, step) && weft__step_fits(step))
+        return weft__layout_emit(layout, step);
+    weft_status st =
+        weft_fail(WEFT_E_UNSUPPORTED, "layer \"%s\": %s cannot copy a value of %s (%s)",
+                  copying->path, device->id, weft_dtype_name(step->view[0].spec.dtype),
+                  step->support.why[0] ? step->support.why : "its copy kernel takes no strides");
     weft__step_destroy(&step);
     return st;
 }
@@ -71,7 +79,9 @@ static weft_status emit_copy(weft__layout *layout, const weft__copying *copying,
 weft_status weft__layout_copy(weft__layout *layout, const weft__copying *copying)
 {
     weft_context *ctx = layout->plan->devices->ctx;
-    weft__step_request request = { .kind = WEFT__STEP_COPY, .op = weft__find_op(ctx, "copy"), .path = copying->path,
+    weft__step_request request = { .kind = WEFT__STEP_COPY,
+                                   .op = weft__find_op(ctx, "copy"),
+                                   .path = copying->path,
                                    .device = copying->device };
     weft__step *step = NULL;
     weft_status st = WEFT_E_NOMEM;
@@ -93,21 +103,25 @@ out:
     return st;
 }
 
-static weft_status locate_source(weft__layout *layout, weft_val value, uint32_t device, weft__place_at *place)
+static weft_status locate_source(weft__layout *layout, weft_val value, uint32_t device,
+                                 weft__place_at *place)
 {
     const weft__gvalue *v = &layout->graph->value[value];
-    weft__slot_kind kind = v->kind == WEFT__V_INPUT ? WEFT__SLOT_INPUT
-                           : v->kind == WEFT__V_VARIABLE ? WEFT__SLOT_VARIABLE : WEFT__SLOT_CONST;
+    weft__slot_kind kind = v->kind == WEFT__V_INPUT      ? WEFT__SLOT_INPUT
+                           : v->kind == WEFT__V_VARIABLE ? WEFT__SLOT_VARIABLE
+                                                         : WEFT__SLOT_CONST;
     weft_status st;
     if (v->kind == WEFT__V_CAPTURE)
-        return weft_fail(WEFT_E_UNSUPPORTED, "a value is captured from outside a loop: this version has no loops");
+        return weft_fail(WEFT_E_UNSUPPORTED,
+                         "a value is captured from outside a loop: this version has no loops");
     if ((st = weft__layout_slot(layout, value, device, kind, place))) return st;
     if (v->kind == WEFT__V_INPUT) layout->plan->slot[place->slot].index = v->index;
     return WEFT_OK;
 }
 
 /* The view op's effect on src. 1 = done. */
-static int look(const weft__layout *layout, const weft__node *node, const weft__view *src, weft__view *dst)
+static int look(const weft__layout *layout, const weft__node *node, const weft__view *src,
+                weft__view *dst)
 {
     const weft_spec *to = &layout->graph->value[node->out[0]].spec;
     int64_t a[WEFT_MAX_RANK], step[WEFT_MAX_RANK];
@@ -118,7 +132,8 @@ static int look(const weft__layout *layout, const weft__node *node, const weft__
         weft__view_transpose(src, a, dst);
         return 1;
     case WEFT__VIEW_SLICE:
-        for (int i = 0; i < WEFT_MAX_RANK; i++) step[i] = 1;
+        for (int i = 0; i < WEFT_MAX_RANK; i++)
+            step[i] = 1;
         weft__attrs_v(node->attrs, "begin", a, WEFT_MAX_RANK);
         weft__attrs_v(node->attrs, "step", step, WEFT_MAX_RANK);
         return weft__view_slice(src, a, step, to, dst);
@@ -126,7 +141,8 @@ static int look(const weft__layout *layout, const weft__node *node, const weft__
     }
 }
 
-static weft_status locate_view(weft__layout *layout, weft_val value, uint32_t device, weft__place_at *place)
+static weft_status locate_view(weft__layout *layout, weft_val value, uint32_t device,
+                               weft__place_at *place)
 {
     const weft__node *node = layout->graph->node[layout->graph->value[value].node];
     weft__place_at src, dst;
@@ -135,8 +151,8 @@ static weft_status locate_view(weft__layout *layout, weft_val value, uint32_t de
     if (!look(layout, node, &src.view, &dst.view)) {
         if ((st = weft__locate_dense(layout, node->in[0], device, node->path, &src))) return st;
         if (!look(layout, node, &src.view, &dst.view))
-            return weft_fail(WEFT_E_INTERNAL, "layer \"%s\": op %s %s has no view of a dense value", node->path,
-                             node->op->name, node->text);
+            return weft_fail(WEFT_E_INTERNAL, "layer \"%s\": op %s %s has no view of a dense value",
+                             node->path, node->op->name, node->text);
     }
     dst.slot = src.slot;
     *place = dst;
@@ -144,33 +160,42 @@ static weft_status locate_view(weft__layout *layout, weft_val value, uint32_t de
     src = dst;
     if ((st = weft__layout_slot(layout, value, device, 0, &dst))) return st;
     *place = dst;
-    return weft__layout_copy(layout, &(weft__copying){ &src, &dst, 1, device, layout->still[value], node->path,
-                                                       "views=false" });
+    return weft__layout_copy(layout, &(weft__copying){ &src, &dst, 1, device, layout->still[value],
+                                                       node->path, "views=false" });
 }
 
-static weft_status transfer(weft__layout *layout, weft_val value, uint32_t device, weft__place_at *place)
+static weft_status transfer(weft__layout *layout, weft_val value, uint32_t device,
+                            weft__place_at *place)
 {
     const weft__node *node = layout->graph->node[layout->graph->value[value].node];
     weft__place_at src, dst;
     weft__step *step = NULL;
     weft_status st;
     if (node->device < 0 || (uint32_t)node->device == device)
-        return weft_fail(WEFT_E_INTERNAL, "layer \"%s\": op %s is read before it is made", node->path,
-                         node->op->name);
-    if ((st = weft__locate_dense(layout, value, (uint32_t)node->device, "a transfer", &src))) return st;
+        return weft_fail(WEFT_E_INTERNAL, "layer \"%s\": op %s is read before it is made",
+                         node->path, node->op->name);
+    if ((st = weft__locate_dense(layout, value, (uint32_t)node->device, "a transfer", &src)))
+        return st;
     if ((st = weft__layout_slot(layout, value, device, 0, &dst))) return st;
     *place = dst;
     if (!weft__view_count(&dst.view)) return WEFT_OK;
     weft__view view[2] = { src.view, dst.view };
     uint32_t slot[2] = { src.slot, dst.slot };
-    st = weft__step_create(&(weft__step_request){ .kind = WEFT__STEP_TRANSFER, .path = node->path, .n_in = 1,
-                                                  .n_out = 1, .device = device, .view = view, .slot = slot }, &step);
+    st = weft__step_create(&(weft__step_request){ .kind = WEFT__STEP_TRANSFER,
+                                                  .path = node->path,
+                                                  .n_in = 1,
+                                                  .n_out = 1,
+                                                  .device = device,
+                                                  .view = view,
+                                                  .slot = slot },
+                           &step);
     if (st) return st;
     step->prologue = layout->still[value];
     return weft__layout_emit(layout, step);
 }
 
-weft_status weft__locate(weft__layout *layout, weft_val value, uint32_t device, weft__place_at *place)
+weft_status weft__locate(weft__layout *layout, weft_val value, uint32_t device,
+                         weft__place_at *place)
 {
     const weft__gvalue *v = &layout->graph->value[value];
     weft__place_at *known = &layout->at[device * layout->n + value];
@@ -198,13 +223,15 @@ static void charge(weft__layout *layout, weft_val value, const char *reader)
     const weft_spec *spec = &layout->graph->value[value].spec;
     weft__view view;
     weft__view_dense(spec, &view);
-    concat->bytes = weft__affine_sum(concat->bytes, weft__affine_of(weft__view_count(&view),
-                                                                    (int64_t)weft_dtype_size(spec->dtype)));
-    weft__text_add(&concat->why, "%s%s reads an input and takes it dense only", concat->why.n ? "; " : "", reader);
+    concat->bytes =
+        weft__affine_sum(concat->bytes, weft__affine_of(weft__view_count(&view),
+                                                        (int64_t)weft_dtype_size(spec->dtype)));
+    weft__text_add(&concat->why, "%s%s reads an input and takes it dense only",
+                   concat->why.n ? "; " : "", reader);
 }
 
-weft_status weft__locate_dense(weft__layout *layout, weft_val value, uint32_t device, const char *reader,
-                               weft__place_at *place)
+weft_status weft__locate_dense(weft__layout *layout, weft_val value, uint32_t device,
+                               const char *reader, weft__place_at *place)
 {
     weft__place_at *known = &layout->dense[device * layout->n + value], src;
     weft_status st = weft__locate(layout, value, device, &src);
@@ -215,8 +242,9 @@ weft_status weft__locate_dense(weft__layout *layout, weft_val value, uint32_t de
     }
     if (!known->slot) {
         if ((st = weft__layout_slot(layout, value, device, 0, place))) return st;
-        st = weft__layout_copy(layout, &(weft__copying){ &src, place, 1, device, layout->still[value], reader,
-                                                         "made dense for its reader" });
+        st = weft__layout_copy(layout,
+                               &(weft__copying){ &src, place, 1, device, layout->still[value],
+                                                 reader, "made dense for its reader" });
         if (st) return st;
         charge(layout, value, reader);
         *known = *place;

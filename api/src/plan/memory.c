@@ -1,7 +1,7 @@
-/* Memory of the values that live only during a run. From the steps that touch a slot comes its lifetime;
- * slots that are alive at the same time must not overlap. Largest first, each into the tightest gap (best
- * fit), in a few arenas per device, none larger than the device allocates in one piece. Depends on the
- * batch, so it is done once for each of the last few batch sizes. */
+/* Memory of the values that live only during a run. From the steps that touch a slot comes its
+ * lifetime; slots that are alive at the same time must not overlap. Largest first, each into the
+ * tightest gap (best fit), in a few arenas per device, none larger than the device allocates in
+ * one piece. Depends on the batch, so it is done once for each of the last few batch sizes. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +9,22 @@
 #include "base/fail.h"
 #include "plan/plan.h"
 
-typedef struct item { uint32_t slot, device, first, last; uint64_t bytes; } item;
-typedef struct spot { uint32_t arena; uint64_t offset, waste; int found; } spot;
+typedef struct item {
+    uint32_t slot, device, first, last;
+    uint64_t bytes;
+} item;
+typedef struct spot {
+    uint32_t arena;
+    uint64_t offset, waste;
+    int found;
+} spot;
 typedef struct planner {
     weft__plan *plan;
     weft__memory *memory;
-    item *item; size_t n;            /* largest first; the first `done` have their place */
+    item *item;
+    size_t n; /* largest first; the first `done` have their place */
     size_t done;
-    uint64_t *edge;                  /* scratch: begin and end of neighbours */
+    uint64_t *edge; /* scratch: begin and end of neighbours */
 } planner;
 
 static void touch(weft__plan *plan, uint32_t slot, uint32_t step)
@@ -56,11 +64,14 @@ static weft_status collect(planner *p)
         const weft__slot *slot = &plan->slot[i];
         const weft__device *device = &plan->devices->device[slot->device];
         if (slot->kind != WEFT__SLOT_ARENA || slot->first > slot->last) continue;
-        uint64_t count = (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), p->memory->batch);
+        uint64_t count =
+            (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), p->memory->batch);
         uint64_t bytes = count * weft_dtype_size(slot->dtype), limit = device->info.max_alloc;
         if (limit && bytes > limit)
-            return weft_fail(WEFT_E_NOMEM, "layer \"%s\": a result of %" PRIu64 " bytes is larger than what %s "
-                             "allocates in one piece (%" PRIu64 " bytes); use a smaller batch, or another device",
+            return weft_fail(WEFT_E_NOMEM,
+                             "layer \"%s\": a result of %" PRIu64 " bytes is larger than what %s "
+                             "allocates in one piece (%" PRIu64
+                             " bytes); use a smaller batch, or another device",
                              slot->name, bytes, device->id, limit);
         bytes = round_up(bytes ? bytes : 1, weft__device_align(device));
         p->item[p->n++] = (item){ i, slot->device, slot->first, slot->last, bytes };
@@ -91,7 +102,8 @@ static size_t neighbours(const planner *p, const item *want, uint32_t arena)
 }
 
 /* The tightest gap between neighbours, or the free end of the arena: its growth counts as waste. */
-static void look_in(const planner *p, const item *want, uint32_t arena, uint64_t size, uint64_t limit, spot *best)
+static void look_in(const planner *p, const item *want, uint32_t arena, uint64_t size,
+                    uint64_t limit, spot *best)
 {
     size_t n = neighbours(p, want, arena);
     uint64_t end = 0;
@@ -119,9 +131,11 @@ static weft_status place(planner *p, const item *want)
         if (!need[arena]) break; /* one empty arena is as good as the next */
     }
     if (!best.found)
-        return weft_fail(WEFT_E_NOMEM, "layer \"%s\": batch %" PRId64 " needs more than %d pieces of %" PRIu64
-                         " bytes on %s; use a smaller batch", p->plan->slot[want->slot].name, p->memory->batch,
-                         WEFT__MAX_ARENAS, limit, device->id);
+        return weft_fail(WEFT_E_NOMEM,
+                         "layer \"%s\": batch %" PRId64 " needs more than %d pieces of %" PRIu64
+                         " bytes on %s; use a smaller batch",
+                         p->plan->slot[want->slot].name, p->memory->batch, WEFT__MAX_ARENAS, limit,
+                         device->id);
     p->memory->arena[want->slot] = best.arena;
     p->memory->offset[want->slot] = best.offset;
     if (best.offset + want->bytes > need[best.arena]) need[best.arena] = best.offset + want->bytes;
@@ -133,15 +147,18 @@ static weft_status make(weft__plan *plan, weft__memory *memory)
     size_t needs = (size_t)plan->devices->n * WEFT__MAX_ARENAS;
     planner p = { .plan = plan, .memory = memory };
     weft_status st = WEFT_E_NOMEM;
-    if (!memory->arena && !(memory->arena = weft__alloc_n(plan->n_slots, sizeof *memory->arena))) goto out;
-    if (!memory->offset && !(memory->offset = weft__alloc_n(plan->n_slots, sizeof *memory->offset))) goto out;
+    if (!memory->arena && !(memory->arena = weft__alloc_n(plan->n_slots, sizeof *memory->arena)))
+        goto out;
+    if (!memory->offset && !(memory->offset = weft__alloc_n(plan->n_slots, sizeof *memory->offset)))
+        goto out;
     if (!memory->need && !(memory->need = weft__alloc_n(needs, sizeof *memory->need))) goto out;
     if (!(p.item = weft__alloc_n(plan->n_slots, sizeof *p.item))) goto out;
     if (!(p.edge = weft__alloc_n(plan->n_slots, 2 * sizeof *p.edge))) goto out;
     memset(memory->need, 0, needs * sizeof *memory->need);
     lifetimes(plan);
     if ((st = collect(&p))) goto out;
-    for (; p.done < p.n && !st; p.done++) st = place(&p, &p.item[p.done]);
+    for (; p.done < p.n && !st; p.done++)
+        st = place(&p, &p.item[p.done]);
 out:
     weft__free(p.item);
     weft__free(p.edge);

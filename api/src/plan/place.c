@@ -1,7 +1,7 @@
-/* Placement: every op goes to the first device, in the user's order, that supports it; an op that none
- * supports as it is is replaced by its lowering, until nothing changes. Nothing falls back in silence: the
- * node keeps the reason, and a warning tells it. Movement ops have no device: they are views, made wherever
- * they are read. */
+/* Placement: every op goes to the first device, in the user's order, that supports it; an op
+ * that none supports as it is is replaced by its lowering, until nothing changes. Nothing falls
+ * back in silence: the node keeps the reason, and a warning tells it. Movement ops have no
+ * device: they are views, made wherever they are read. */
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -11,7 +11,10 @@
 
 enum { MAX_ROUNDS = 64 };
 
-typedef struct rounds { weft__devices *devices; int strict, number, changed; } rounds;
+typedef struct rounds {
+    weft__devices *devices;
+    int strict, number, changed;
+} rounds;
 
 weft__view_op weft__is_view(const weft__node *node)
 {
@@ -26,8 +29,8 @@ int weft__is_concat(const weft__node *node)
     return !strcmp(node->op->name, "concat");
 }
 
-weft_status weft__place_node(const weft__graph *graph, const weft__node *node, weft__devices *devices, int strict,
-                             weft__placing *placing)
+weft_status weft__place_node(const weft__graph *graph, const weft__node *node,
+                             weft__devices *devices, int strict, weft__placing *placing)
 {
     weft__step *step = NULL;
     weft__text why = { 0 };
@@ -50,10 +53,13 @@ weft_status weft__place_node(const weft__graph *graph, const weft__node *node, w
 
 weft_status weft__fail_nowhere(const weft__node *node, const weft__placing *placing, int strict)
 {
-    return weft_fail(WEFT_E_UNSUPPORTED, "layer \"%s\": no device runs op %s%s%s (%s), and it cannot be made of other "
-                     "ops; %s", node->path, node->op->name, node->text && *node->text ? " " : "",
-                     node->text ? node->text : "", placing->reason ? placing->reason : "no reason is given",
-                     strict ? "leave out strict=true to let cpu run it" : "`weft devices` lists the devices");
+    return weft_fail(
+        WEFT_E_UNSUPPORTED,
+        "layer \"%s\": no device runs op %s%s%s (%s), and it cannot be made of other "
+        "ops; %s",
+        node->path, node->op->name, node->text && *node->text ? " " : "",
+        node->text ? node->text : "", placing->reason ? placing->reason : "no reason is given",
+        strict ? "leave out strict=true to let cpu run it" : "`weft devices` lists the devices");
 }
 
 /* A concat stays with what it joins. -1: not placed yet. */
@@ -91,8 +97,9 @@ static weft_status place_op(rounds *r, weft__rewrite *rewrite, uint32_t number)
     weft_status st = weft__place_node(rewrite->src, node, r->devices, r->strict, &placing);
     if (st) goto out;
     if (placing.device > 0)
-        weft__log_write(weft__context_logger(rewrite->src->ctx), WEFT_LOG_WARN, "layer \"%s\": op %s runs on %s (%s)",
-                        node->path, node->op->name, r->devices->device[placing.device].id, placing.reason);
+        weft__log_write(weft__context_logger(rewrite->src->ctx), WEFT_LOG_WARN,
+                        "layer \"%s\": op %s runs on %s (%s)", node->path, node->op->name,
+                        r->devices->device[placing.device].id, placing.reason);
     if (placing.device >= 0) {
         st = copy_placed(rewrite, number, &placing);
     } else if (WEFT_HAS(node->op, lower)) {
@@ -113,7 +120,8 @@ static weft_status place_one(rounds *r, weft__rewrite *rewrite, uint32_t number)
 {
     const weft__node *node = rewrite->src->node[number];
     weft__placing known = { r->number ? node->device : -1, NULL };
-    if (known.device >= 0 || weft__is_view(node) || weft__is_concat(node)) return copy_placed(rewrite, number, &known);
+    if (known.device >= 0 || weft__is_view(node) || weft__is_concat(node))
+        return copy_placed(rewrite, number, &known);
     return place_op(r, rewrite, number);
 }
 
@@ -131,7 +139,8 @@ static weft_status place_round(rounds *r, const weft__graph *graph, weft__graph 
     return weft__rewrite_end(&rewrite, placed);
 }
 
-weft_status weft__place(const weft__graph *graph, weft__devices *devices, int strict, weft__graph **placed)
+weft_status weft__place(const weft__graph *graph, weft__devices *devices, int strict,
+                        weft__graph **placed)
 {
     rounds r = { devices, strict, 0, 1 };
     weft__graph *now = NULL;
@@ -139,7 +148,8 @@ weft_status weft__place(const weft__graph *graph, weft__devices *devices, int st
     for (; r.changed && !st; r.number++) {
         weft__graph *next = NULL;
         if (r.number == MAX_ROUNDS)
-            st = weft_fail(WEFT_E_INTERNAL, "an op of this model lowers to itself without end; report its plugin");
+            st = weft_fail(WEFT_E_INTERNAL,
+                           "an op of this model lowers to itself without end; report its plugin");
         else
             st = place_round(&r, now ? now : graph, &next);
         weft__graph_destroy(&now);

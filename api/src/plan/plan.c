@@ -41,8 +41,8 @@ static weft_status place_rest(weft__graph *graph, weft__devices *devices, int st
     return st;
 }
 
-weft_status weft__plan_graph(const weft__graph *source, weft__devices *devices, const weft__plan_options *options,
-                             weft__graph **result)
+weft_status weft__plan_graph(const weft__graph *source, weft__devices *devices,
+                             const weft__plan_options *options, weft__graph **result)
 {
     weft__fuse_ask ask = { devices, may_fuse };
     weft__graph *graph = NULL, *next = NULL;
@@ -66,8 +66,8 @@ out:
     return st;
 }
 
-weft_status weft__plan_create(const weft__graph *graph, weft__devices *devices, const weft__plan_options *options,
-                              weft__plan **result)
+weft_status weft__plan_create(const weft__graph *graph, weft__devices *devices,
+                              const weft__plan_options *options, weft__plan **result)
 {
     weft_status st = WEFT_E_NOMEM;
     weft__plan *plan = weft__alloc(sizeof *plan);
@@ -75,7 +75,8 @@ weft_status weft__plan_create(const weft__graph *graph, weft__devices *devices, 
     plan->devices = devices;
     plan->options = *options;
     if (graph->n_assigns) {
-        st = weft_fail(WEFT_E_UNSUPPORTED, "variable \"%s\" is assigned: this version runs models in inference, "
+        st = weft_fail(WEFT_E_UNSUPPORTED,
+                       "variable \"%s\" is assigned: this version runs models in inference, "
                        "where variables do not change",
                        graph->value[graph->assign[0].variable].name);
         goto out;
@@ -113,10 +114,14 @@ void weft__plan_destroy(weft__plan **plan)
         if (old->segment[i].exe) device->backend->release_exe(device->dev, old->segment[i].exe);
         weft__free(old->segment[i].bind);
     }
-    for (size_t i = 1; i < old->n_slots; i++) finish_slot(old, &old->slot[i]);
-    for (size_t i = 0; i < old->n_steps; i++) weft__step_destroy(&old->step[i]);
-    for (size_t i = 0; i < old->n_concats; i++) weft__text_finish(&old->concat[i].why);
-    for (size_t i = 0; i < WEFT__MEMORIES; i++) finish_memory(&old->memory[i]);
+    for (size_t i = 1; i < old->n_slots; i++)
+        finish_slot(old, &old->slot[i]);
+    for (size_t i = 0; i < old->n_steps; i++)
+        weft__step_destroy(&old->step[i]);
+    for (size_t i = 0; i < old->n_concats; i++)
+        weft__text_finish(&old->concat[i].why);
+    for (size_t i = 0; i < WEFT__MEMORIES; i++)
+        finish_memory(&old->memory[i]);
     weft__free(old->segment);
     weft__free(old->slot);
     weft__free(old->step);
@@ -130,7 +135,8 @@ void weft__plan_destroy(weft__plan **plan)
 
 weft_status weft__slot_add(weft__plan *plan, const weft__slot *slot, uint32_t *number)
 {
-    if (weft__grow(&plan->slot, plan->n_slots, &plan->cap_slots, sizeof *plan->slot)) return WEFT_E_NOMEM;
+    if (weft__grow(&plan->slot, plan->n_slots, &plan->cap_slots, sizeof *plan->slot))
+        return WEFT_E_NOMEM;
     if (!plan->n_slots) plan->slot[plan->n_slots++] = (weft__slot){ 0 };
     /* growing for slot 0 leaves room for the first one */
     plan->slot[plan->n_slots] = *slot;
@@ -140,6 +146,7 @@ weft_status weft__slot_add(weft__plan *plan, const weft__slot *slot, uint32_t *n
 
 const char *weft__slot_kind_name(weft__slot_kind kind)
 {
-    static const char *const names[] = { "", "input", "output", "variable", "constant", "prologue", "arena" };
+    static const char *const names[] = { "",         "input",    "output", "variable",
+                                         "constant", "prologue", "arena" };
     return names[kind];
 }

@@ -1,5 +1,5 @@
-/* Any number of samples in batches: slices of the caller's arrays go in, slices of the results come out; no
- * sample is copied on the way. */
+/* Any number of samples in batches: slices of the caller's arrays go in, slices of the results
+ * come out; no sample is copied on the way. */
 #include <inttypes.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -12,20 +12,24 @@
 typedef struct cutting {
     weft_session *session;
     weft__plan *plan;
-    const weft_array *const *inputs; uint32_t n_inputs;
-    weft_array **outputs; uint32_t n_outputs;
-    weft_array *part;                /* n_inputs, then n_outputs */
+    const weft_array *const *inputs;
+    uint32_t n_inputs;
+    weft_array **outputs;
+    uint32_t n_outputs;
+    weft_array *part; /* n_inputs, then n_outputs */
     const weft_array **in;
     weft_array **out;
 } cutting;
 
 /* Samples [first, first + n) of whole, whose symbolic spec says how many rows a sample is. */
-static void cut(const weft_array *whole, const weft_spec *symbolic, uint64_t first, uint64_t n, weft_array *part)
+static void cut(const weft_array *whole, const weft_spec *symbolic, uint64_t first, uint64_t n,
+                weft_array *part)
 {
     *part = *whole;
     if (!symbolic->rank || symbolic->dim[0] >= 0) return;
     uint64_t rows = (uint64_t)-symbolic->dim[0], row = weft_dtype_size(whole->spec.dtype);
-    for (int32_t i = 1; i < whole->spec.rank; i++) row *= (uint64_t)whole->spec.dim[i];
+    for (int32_t i = 1; i < whole->spec.rank; i++)
+        row *= (uint64_t)whole->spec.dim[i];
     part->spec.dim[0] = (int64_t)(n * rows);
     if (whole->data) part->data = (char *)whole->data + first * rows * row;
 }
@@ -54,15 +58,20 @@ static weft_status check_cuts(const weft__plan *plan, uint64_t batch_size)
         const weft__port *port = input ? &graph->input[i] : &graph->output[i - graph->n_inputs];
         const weft_spec *spec = &graph->value[port->value].spec;
         int inner = 0;
-        for (int32_t k = 1; k < spec->rank; k++) inner |= spec->dim[k] < 0;
+        for (int32_t k = 1; k < spec->rank; k++)
+            inner |= spec->dim[k] < 0;
         if (!inner && (input || (spec->rank && spec->dim[0] < 0))) continue;
-        return weft_fail(WEFT_E_SHAPE, "%s \"%s\" cannot be cut into batches of %" PRIu64 ": its first dimension is not "
-                         "the batch; run all samples as one batch", input ? "input" : "output", port->name, batch_size);
+        return weft_fail(WEFT_E_SHAPE,
+                         "%s \"%s\" cannot be cut into batches of %" PRIu64
+                         ": its first dimension is not "
+                         "the batch; run all samples as one batch",
+                         input ? "input" : "output", port->name, batch_size);
     }
     return WEFT_OK;
 }
 
-static weft_status run_parts(cutting *c, uint64_t total, uint64_t batch_size, weft_progress_fn progress, void *user)
+static weft_status run_parts(cutting *c, uint64_t total, uint64_t batch_size,
+                             weft_progress_fn progress, void *user)
 {
     weft_status st = WEFT_OK;
     for (uint64_t done = 0, n; done < total && !st; done += n) {
@@ -74,7 +83,8 @@ static weft_status run_parts(cutting *c, uint64_t total, uint64_t batch_size, we
 }
 
 /* Makes the outputs that the caller left open; made[i] says which. */
-static weft_status make_outputs(const weft__plan *plan, weft_array **outputs, int64_t total, unsigned char *made)
+static weft_status make_outputs(const weft__plan *plan, weft_array **outputs, int64_t total,
+                                unsigned char *made)
 {
     const weft__graph *graph = plan->graph;
     weft_status st = WEFT_OK;
@@ -87,15 +97,16 @@ static weft_status make_outputs(const weft__plan *plan, weft_array **outputs, in
     return st;
 }
 
-weft_status weft_session_predict(weft_session *session, const weft_array *const *inputs, uint32_t n_inputs,
-                                 weft_array **outputs, uint32_t n_outputs, uint64_t batch_size,
-                                 weft_progress_fn progress, void *user)
+weft_status weft_session_predict(weft_session *session, const weft_array *const *inputs,
+                                 uint32_t n_inputs, weft_array **outputs, uint32_t n_outputs,
+                                 uint64_t batch_size, weft_progress_fn progress, void *user)
 {
     cutting c = { session, NULL, inputs, n_inputs, outputs, n_outputs, NULL, NULL, NULL };
     unsigned char *made = NULL;
     int64_t total;
     weft_status st;
-    if (!batch_size) return weft_fail(WEFT_E_ARG, "predict: a batch size of 0; give 1 or more, 32 is usual");
+    if (!batch_size)
+        return weft_fail(WEFT_E_ARG, "predict: a batch size of 0; give 1 or more, 32 is usual");
     if ((st = weft__session_resolve(session, inputs, n_inputs, &c.plan, &total))) return st;
     if ((st = weft__outputs_check(c.plan, outputs, n_outputs, total))) return st;
     if ((uint64_t)total <= batch_size) {

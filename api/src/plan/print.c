@@ -1,4 +1,5 @@
-/* Plans for people: where each op runs and why, what each operand's layout is, what concats cost, memory. */
+/* Plans for people: where each op runs and why, what each operand's layout is, what concats
+ * cost, memory. */
 #include <inttypes.h>
 #include "base/text.h"
 #include "plan/plan.h"
@@ -40,7 +41,8 @@ static void add_affine(weft__affine a, weft__text *text)
 }
 
 /* "arena3 float32(None, 10) pitched+64" */
-static void add_operand(const weft__plan *plan, const weft__step *step, uint32_t i, weft__text *text)
+static void add_operand(const weft__plan *plan, const weft__step *step, uint32_t i,
+                        weft__text *text)
 {
     static const char *const layouts[] = { "", "", " pitched", " strided" };
     const weft__view *view = &step->view[i];
@@ -48,7 +50,8 @@ static void add_operand(const weft__plan *plan, const weft__step *step, uint32_t
         weft__text_add(text, "-");
         return;
     }
-    weft__text_add(text, "%s%u ", weft__slot_kind_name(plan->slot[step->slot[i]].kind), step->slot[i]);
+    weft__text_add(text, "%s%u ", weft__slot_kind_name(plan->slot[step->slot[i]].kind),
+                   step->slot[i]);
     add_spec(&view->spec, text);
     weft__text_add(text, "%s", layouts[step->operand[i].layout]);
     if (view->offset.fixed || view->offset.batch) {
@@ -76,10 +79,12 @@ static void add_step(const weft__plan *plan, size_t number, weft__text *text)
     weft__text_add(text, "\n");
 }
 
-static void add_steps(const weft__plan *plan, const char *title, size_t begin, size_t end, weft__text *text)
+static void add_steps(const weft__plan *plan, const char *title, size_t begin, size_t end,
+                      weft__text *text)
 {
     weft__text_add(text, "%s\n", title);
-    for (size_t i = begin; i < end; i++) add_step(plan, i, text);
+    for (size_t i = begin; i < end; i++)
+        add_step(plan, i, text);
 }
 
 static const char *name_of(const weft__graph *graph, weft_val value)
@@ -97,7 +102,8 @@ static void add_views(const weft__plan *plan, weft__text *text)
         const weft__node *node = graph->node[i];
         if (weft__is_view(node) == WEFT__VIEW_NONE) continue;
         if (!n++) weft__text_add(text, "views\n");
-        weft__text_add(text, "  %s: view of %s, %s ", node->path, name_of(graph, node->in[0]), node->op->name);
+        weft__text_add(text, "  %s: view of %s, %s ", node->path, name_of(graph, node->in[0]),
+                       node->op->name);
         add_spec(&graph->value[node->in[0]].spec, text);
         weft__text_add(text, " -> ");
         add_spec(&graph->value[node->out[0]].spec, text);
@@ -116,13 +122,15 @@ static void add_concats(const weft__plan *plan, int64_t batch, weft__text *text)
     }
 }
 
-static uint64_t slots_bytes(const weft__plan *plan, uint32_t device, weft__slot_kind kind, int64_t batch)
+static uint64_t slots_bytes(const weft__plan *plan, uint32_t device, weft__slot_kind kind,
+                            int64_t batch)
 {
     uint64_t bytes = 0;
     for (size_t i = 1; i < plan->n_slots; i++) {
         const weft__slot *slot = &plan->slot[i];
         if (slot->device != device || slot->kind != kind) continue;
-        bytes += (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), batch) * weft_dtype_size(slot->dtype);
+        bytes += (uint64_t)weft__affine_at(weft__affine_of(slot->count, 1), batch) *
+                 weft_dtype_size(slot->dtype);
     }
     return bytes;
 }
@@ -137,8 +145,9 @@ static void add_memory(const weft__plan *plan, const weft__memory *memory, weft_
             arena += memory->need[d * WEFT__MAX_ARENAS + i];
             pieces += memory->need[d * WEFT__MAX_ARENAS + i] != 0;
         }
-        weft__text_add(text, "  %s  values %" PRIu64 " bytes in %d piece%s (%" PRIu64 " without reuse)",
-                       plan->devices->device[d].id, arena, pieces, pieces == 1 ? "" : "s", unshared);
+        weft__text_add(
+            text, "  %s  values %" PRIu64 " bytes in %d piece%s (%" PRIu64 " without reuse)",
+            plan->devices->device[d].id, arena, pieces, pieces == 1 ? "" : "s", unshared);
         for (int kind = WEFT__SLOT_INPUT; kind < WEFT__SLOT_ARENA; kind++)
             weft__text_add(text, ", %s %" PRIu64, weft__slot_kind_name((weft__slot_kind)kind),
                            slots_bytes(plan, d, (weft__slot_kind)kind, memory->batch));

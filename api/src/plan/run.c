@@ -1,5 +1,6 @@
-/* One run of a plan: bind, prologue if a variable changed, body, outputs. Nothing waits in between but
- * transfers between devices; errors of kernels that come late are asked for at the end. */
+/* One run of a plan: bind, prologue if a variable changed, body, outputs. Nothing waits in
+ * between but transfers between devices; errors of kernels that come late are asked for at the
+ * end. */
 #include <string.h>
 #include "base/alloc.h"
 #include "base/array.h"
@@ -10,7 +11,8 @@
 static uint64_t offset_of(const weft__plan *plan, const weft__step *step, uint32_t i, int64_t batch)
 {
     uint64_t elements = (uint64_t)weft__affine_at(step->view[i].offset, batch);
-    return plan->slot[step->slot[i]].bind.offset + elements * weft_dtype_size(step->view[i].spec.dtype);
+    return plan->slot[step->slot[i]].bind.offset +
+           elements * weft_dtype_size(step->view[i].spec.dtype);
 }
 
 /* Writes the segment's binds; another generation if anything is not as in its last run. */
@@ -24,7 +26,8 @@ static void fill_binds(weft__plan *plan, weft__segment *segment, int64_t batch)
         for (uint32_t i = 0; i < step->base.n_in + step->base.n_out; i++, bind++) {
             weft_bind now = { 0 };
             if (step->slot[i])
-                now = (weft_bind){ plan->slot[step->slot[i]].bind.buf, offset_of(plan, step, i, batch) };
+                now = (weft_bind){ plan->slot[step->slot[i]].bind.buf,
+                                   offset_of(plan, step, i, batch) };
             changed |= now.buf != bind->buf || now.offset != bind->offset;
             *bind = now;
         }
@@ -48,9 +51,11 @@ static weft_status run_transfer(weft__plan *plan, const weft__segment *segment, 
         if (!(plan->staging = weft__alloc_aligned(bytes, 64))) return WEFT_E_NOMEM;
         plan->staging_bytes = bytes;
     }
-    st = from->backend->read(from->dev, segment->bind[0].buf, segment->bind[0].offset, plan->staging, bytes);
+    st = from->backend->read(from->dev, segment->bind[0].buf, segment->bind[0].offset,
+                             plan->staging, bytes);
     if (st) return st;
-    return to->backend->write(to->dev, segment->bind[1].buf, segment->bind[1].offset, plan->staging, bytes);
+    return to->backend->write(to->dev, segment->bind[1].buf, segment->bind[1].offset, plan->staging,
+                              bytes);
 }
 
 static weft_status run_segments(weft__plan *plan, size_t begin, size_t end, int64_t batch)
@@ -64,8 +69,11 @@ static weft_status run_segments(weft__plan *plan, size_t begin, size_t end, int6
             st = run_transfer(plan, segment, batch);
             continue;
         }
-        weft_run run = { .struct_size = sizeof run, .n_binds = segment->n_binds, .batch = batch,
-                         .binds = segment->bind, .generation = segment->generation };
+        weft_run run = { .struct_size = sizeof run,
+                         .n_binds = segment->n_binds,
+                         .batch = batch,
+                         .binds = segment->bind,
+                         .generation = segment->generation };
         st = device->backend->run(device->dev, segment->exe, &run);
     }
     return st;
@@ -76,7 +84,8 @@ static weft_status upload(weft__plan *plan)
     weft_status st = WEFT_OK;
     for (size_t i = 1; i < plan->n_slots && !st; i++)
         if (plan->slot[i].kind == WEFT__SLOT_VARIABLE)
-            st = weft__device_upload(&plan->devices->device[plan->slot[i].device], plan->slot[i].copy);
+            st = weft__device_upload(&plan->devices->device[plan->slot[i].device],
+                                     plan->slot[i].copy);
     return st;
 }
 
@@ -111,7 +120,8 @@ static weft_status read_outputs(weft__plan *plan, const weft__plan_call *call)
         uint64_t bytes = weft_array_bytes(array);
         weft_status st;
         if (slot->wrapped || !bytes) continue;
-        if ((st = device->backend->read(device->dev, slot->bind.buf, 0, array->data, bytes))) return st;
+        if ((st = device->backend->read(device->dev, slot->bind.buf, 0, array->data, bytes)))
+            return st;
     }
     return WEFT_OK;
 }
@@ -135,7 +145,8 @@ static weft_status run_bound(weft__plan *plan, const weft__plan_call *call)
     weft_status st;
     if ((st = weft__bind(plan, call))) return st;
     if ((st = run_prologue(plan, call))) return st;
-    if ((st = run_segments(plan, plan->n_prologue_segments, plan->n_segments, call->batch))) return st;
+    if ((st = run_segments(plan, plan->n_prologue_segments, plan->n_segments, call->batch)))
+        return st;
     return read_outputs(plan, call);
 }
 
@@ -144,8 +155,11 @@ static weft_status run_empty(const weft__plan *plan, const weft__plan_call *call
 {
     for (size_t i = 0; i < plan->graph->n_outputs; i++)
         if (weft_array_count(call->outputs[i]))
-            return weft_fail(WEFT_E_SHAPE, "output \"%s\" does not depend on the batch, so a batch of 0 samples does "
-                             "not make it empty; give at least one sample", plan->graph->output[i].name);
+            return weft_fail(
+                WEFT_E_SHAPE,
+                "output \"%s\" does not depend on the batch, so a batch of 0 samples does "
+                "not make it empty; give at least one sample",
+                plan->graph->output[i].name);
     return WEFT_OK;
 }
 

@@ -1,5 +1,5 @@
-/* Sessions: a model on devices. Plans are kept by what the unknown dimensions turned out to be; the batch is
- * no part of that, it stays symbolic. */
+/* Sessions: a model on devices. Plans are kept by what the unknown dimensions turned out to be;
+ * the batch is no part of that, it stays symbolic. */
 #include "plan/session.h"
 #include <inttypes.h>
 #include <string.h>
@@ -10,9 +10,12 @@
 
 static const weft_attr schema[] = {
     { "strict", WEFT_FLAG, 0, "false", NULL, "an op that the first device cannot run is an error" },
-    { "dtype", WEFT_STRING, 0, "float32", "float32|float64", "float64: the reference mode, on cpu" },
-    { "fuse", WEFT_FLAG, 0, "true", NULL, "join elementwise ops with each other and with what they follow" },
-    { "views", WEFT_FLAG, 0, "true", NULL, "movement ops and concats cost nothing where strides allow" },
+    { "dtype", WEFT_STRING, 0, "float32", "float32|float64",
+      "float64: the reference mode, on cpu" },
+    { "fuse", WEFT_FLAG, 0, "true", NULL,
+      "join elementwise ops with each other and with what they follow" },
+    { "views", WEFT_FLAG, 0, "true", NULL,
+      "movement ops and concats cost nothing where strides allow" },
     { 0 },
 };
 
@@ -23,7 +26,8 @@ static weft_status read_options(const char *text, weft__plan_options *options)
     if ((st = weft__attrs_parse(text, &attrs))) goto out;
     if ((st = weft__attrs_check(attrs, schema, "session options", &full))) goto out;
     *options = (weft__plan_options){ .strict = weft__attrs_i(full, "strict") != 0,
-                                     .f64 = !strcmp(weft__attrs_s(full, "dtype"), "float64"), .simplify = 1,
+                                     .f64 = !strcmp(weft__attrs_s(full, "dtype"), "float64"),
+                                     .simplify = 1,
                                      .fuse = weft__attrs_i(full, "fuse") != 0,
                                      .views = weft__attrs_i(full, "views") != 0 };
 out:
@@ -84,7 +88,8 @@ static weft_status find_plan(weft_session *session, const weft_spec *inputs, wef
     for (uint32_t i = 0; i < session->n_plans; i++) {
         weft__session_plan *entry = &session->plan[i];
         uint32_t same = 0;
-        while (same < n && weft__spec_equal(&entry->inputs[same], &inputs[same])) same++;
+        while (same < n && weft__spec_equal(&entry->inputs[same], &inputs[same]))
+            same++;
         if (same < n) continue;
         entry->used = ++session->clock;
         *plan = entry->plan;
@@ -120,7 +125,8 @@ static weft_status any_plan(weft_session *session, weft__plan **plan)
     return st;
 }
 
-weft_status weft_session_create(weft_model *model, const char *devices, const char *options, weft_session **result)
+weft_status weft_session_create(weft_model *model, const char *devices, const char *options,
+                                weft_session **result)
 {
     weft__plan *plan;
     weft_status st = WEFT_E_NOMEM;
@@ -128,9 +134,13 @@ weft_status weft_session_create(weft_model *model, const char *devices, const ch
     if (!session) return st;
     session->model = weft__model_ref(model);
     if ((st = read_options(options, &session->options))) goto out;
-    if (session->options.f64 && devices && *devices && strcmp(devices, "cpu") && strcmp(devices, "best")) {
-        st = weft_fail(WEFT_E_ARG, "dtype=float64 is the reference mode and runs on cpu alone, not on \"%s\"; give "
-                       "devices \"cpu\"", devices);
+    if (session->options.f64 && devices && *devices && strcmp(devices, "cpu") &&
+        strcmp(devices, "best")) {
+        st = weft_fail(
+            WEFT_E_ARG,
+            "dtype=float64 is the reference mode and runs on cpu alone, not on \"%s\"; give "
+            "devices \"cpu\"",
+            devices);
         goto out;
     }
     if ((st = weft__devices_open(weft__model_context(model), session->options.f64 ? "cpu" : devices,
@@ -148,15 +158,16 @@ void weft_session_destroy(weft_session **session)
 {
     weft_session *old = session ? *session : NULL;
     if (!old) return;
-    for (uint32_t i = 0; i < old->n_plans; i++) drop_plan(old, &old->plan[i]);
+    for (uint32_t i = 0; i < old->n_plans; i++)
+        drop_plan(old, &old->plan[i]);
     weft__devices_close(&old->devices);
     weft_model_destroy(&old->model);
     weft__free(old);
     *session = NULL;
 }
 
-weft_status weft__session_resolve(weft_session *session, const weft_array *const *inputs, uint32_t n_inputs,
-                                  weft__plan **plan, int64_t *batch)
+weft_status weft__session_resolve(weft_session *session, const weft_array *const *inputs,
+                                  uint32_t n_inputs, weft__plan **plan, int64_t *batch)
 {
     weft_spec *specs = weft__alloc_n(n_inputs, sizeof *specs);
     weft_status st = WEFT_E_NOMEM;
@@ -168,8 +179,8 @@ out:
     return st;
 }
 
-weft_status weft_session_run(weft_session *session, const weft_array *const *inputs, uint32_t n_inputs,
-                             weft_array **outputs, uint32_t n_outputs)
+weft_status weft_session_run(weft_session *session, const weft_array *const *inputs,
+                             uint32_t n_inputs, weft_array **outputs, uint32_t n_outputs)
 {
     weft__plan *plan;
     int64_t batch;
@@ -191,14 +202,18 @@ static weft_status print_graph(weft_session *session, weft_plan_stage stage, wef
     if (!known && session->last)
         for (uint32_t i = 0; i < session->n_plans; i++)
             if (session->plan[i].plan == session->last)
-                memcpy(specs, session->plan[i].inputs, weft_model_n_inputs(session->model) * sizeof *specs);
+                memcpy(specs, session->plan[i].inputs,
+                       weft_model_n_inputs(session->model) * sizeof *specs);
     if ((st = lower(session, specs, &graph))) goto out;
     if (stage == WEFT_PLAN_GRAPH) {
         weft__graph_print(graph, text);
     } else {
         if (!known && !session->last)
-            st = weft_fail(WEFT_E_SHAPE, "model \"%s\" has dimensions that are known only when it runs; run it once, "
-                           "then ask for its plan", weft_model_name(session->model));
+            st = weft_fail(
+                WEFT_E_SHAPE,
+                "model \"%s\" has dimensions that are known only when it runs; run it once, "
+                "then ask for its plan",
+                weft_model_name(session->model));
         else if (!(st = weft__place(graph, session->devices, session->options.strict, &placed)))
             weft__placed_print(placed, session->devices, text);
     }
@@ -215,19 +230,25 @@ static weft_status print_steps(weft_session *session, int64_t batch, weft__text 
     weft_status st = any_plan(session, &plan);
     if (st) return st;
     if (!plan)
-        return weft_fail(WEFT_E_SHAPE, "model \"%s\" has dimensions that are known only when it runs; run it once, "
-                         "then ask for its plan", weft_model_name(session->model));
+        return weft_fail(
+            WEFT_E_SHAPE,
+            "model \"%s\" has dimensions that are known only when it runs; run it once, "
+            "then ask for its plan",
+            weft_model_name(session->model));
     return weft__plan_print(plan, batch, text);
 }
 
-weft_status weft_session_plan(weft_session *session, int64_t batch, weft_plan_stage stage, FILE *file)
+weft_status weft_session_plan(weft_session *session, int64_t batch, weft_plan_stage stage,
+                              FILE *file)
 {
     weft__text text = { 0 };
     weft_status st;
     if (batch < 0 || stage < WEFT_PLAN_GRAPH || stage > WEFT_PLAN_STEPS)
-        return weft_fail(WEFT_E_ARG, "plan: batch %" PRId64 ", stage %d; a batch is 0 or more, a stage 1 to 3", batch,
-                         stage);
-    st = stage == WEFT_PLAN_STEPS ? print_steps(session, batch, &text) : print_graph(session, stage, &text);
+        return weft_fail(WEFT_E_ARG,
+                         "plan: batch %" PRId64 ", stage %d; a batch is 0 or more, a stage 1 to 3",
+                         batch, stage);
+    st = stage == WEFT_PLAN_STEPS ? print_steps(session, batch, &text)
+                                  : print_graph(session, stage, &text);
     if (!st && text.failed) st = WEFT_E_NOMEM;
     if (!st && text.n && fwrite(text.s, 1, text.n, file) != text.n)
         st = weft_fail(WEFT_E_IO, "the plan cannot be written to its file");
@@ -237,16 +258,21 @@ weft_status weft_session_plan(weft_session *session, int64_t batch, weft_plan_st
 
 weft_status weft_session_get_stats(const weft_session *session, weft_session_stats *stats)
 {
-    weft_session_stats all = { .struct_size = stats->struct_size, .n_plans = session->n_plans,
-                               .runs = session->runs, .prologue_runs = session->prologue_runs };
-    if (stats->struct_size < 8) return weft_fail(WEFT_E_ARG, "weft_session_stats.struct_size is not set");
-    for (uint32_t i = 0; i < session->n_plans; i++) all.prologue_runs += session->plan[i].plan->prologue_runs;
+    weft_session_stats all = { .struct_size = stats->struct_size,
+                               .n_plans = session->n_plans,
+                               .runs = session->runs,
+                               .prologue_runs = session->prologue_runs };
+    if (stats->struct_size < 8)
+        return weft_fail(WEFT_E_ARG, "weft_session_stats.struct_size is not set");
+    for (uint32_t i = 0; i < session->n_plans; i++)
+        all.prologue_runs += session->plan[i].plan->prologue_runs;
     for (uint32_t i = 0; i < session->devices->n; i++) {
         const weft__device *device = &session->devices->device[i];
         all.memory_bytes += device->bytes;
         if (WEFT_HAS(device->backend, builds)) all.builds += device->backend->builds(device->dev);
     }
-    if (session->last) all.concat_bytes_moved = weft__plan_concat_bytes(session->last, session->last_batch);
+    if (session->last)
+        all.concat_bytes_moved = weft__plan_concat_bytes(session->last, session->last_batch);
     memcpy(stats, &all, stats->struct_size < sizeof all ? stats->struct_size : sizeof all);
     return WEFT_OK;
 }

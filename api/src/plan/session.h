@@ -4,19 +4,23 @@
 #include <weft/session.h>
 #include "plan/plan.h"
 
-typedef struct weft__session_plan { weft_spec *inputs; weft__plan *plan; uint64_t used; } weft__session_plan;
-enum { WEFT__SESSION_PLANS = 64 };   /* the least recently used one goes first */
+typedef struct weft__session_plan {
+    weft_spec *inputs;
+    weft__plan *plan;
+    uint64_t used;
+} weft__session_plan;
+enum { WEFT__SESSION_PLANS = 64 }; /* the least recently used one goes first */
 struct weft_session {
-    weft_model *model;               /* a reference of its own */
+    weft_model *model; /* a reference of its own */
     weft__devices *devices;
     weft__plan_options options;
     weft__session_plan plan[WEFT__SESSION_PLANS];
     uint32_t n_plans;
-    weft__plan *last;                /* of the last run */
+    weft__plan *last; /* of the last run */
     int64_t last_batch;
-    uint64_t runs, clock, prologue_runs;                  /* prologue_runs: of plans that are gone */
+    uint64_t runs, clock, prologue_runs; /* prologue_runs: of plans that are gone */
 };
 /* Checks the arrays; the plan for their unknown dimensions, made if need be. */
-weft_status weft__session_resolve(weft_session *session, const weft_array *const *inputs, uint32_t n_inputs,
-                                  weft__plan **plan, int64_t *batch);
+weft_status weft__session_resolve(weft_session *session, const weft_array *const *inputs,
+                                  uint32_t n_inputs, weft__plan **plan, int64_t *batch);
 #endif

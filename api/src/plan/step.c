@@ -1,5 +1,5 @@
-/* Steps: a weft_step owns its operands, so that backends may keep pointing at it, and answers attribute
- * questions from the node's checked attributes. */
+/* Steps: a weft_step owns its operands, so that backends may keep pointing at it, and answers
+ * attribute questions from the node's checked attributes. */
 #include "plan/step.h"
 #include <string.h>
 #include "base/alloc.h"
@@ -38,10 +38,19 @@ static void describe(weft__step *step, const weft__step_request *request)
     step->node = node;
     step->attrs = node ? node->attrs : &step->none;
     step->base = (weft_step){
-        .struct_size = sizeof(weft_step), .n_in = request->n_in, .n_out = request->n_out,
-        .n_extra = node ? node->n_extra : 0, .op = request->op, .attrs = node && node->text ? node->text : "",
-        .path = request->path ? request->path : "", .in = step->in_out, .out = step->in_out + request->n_in,
-        .attr_i = attr_i, .attr_f = attr_f, .attr_s = attr_s, .attr_v = attr_v,
+        .struct_size = sizeof(weft_step),
+        .n_in = request->n_in,
+        .n_out = request->n_out,
+        .n_extra = node ? node->n_extra : 0,
+        .op = request->op,
+        .attrs = node && node->text ? node->text : "",
+        .path = request->path ? request->path : "",
+        .in = step->in_out,
+        .out = step->in_out + request->n_in,
+        .attr_i = attr_i,
+        .attr_f = attr_f,
+        .attr_s = attr_s,
+        .attr_v = attr_v,
     };
 }
 
@@ -71,6 +80,16 @@ out:
     return st;
 }
 
+weft_status weft__value_view(const weft__graph *graph, weft_val value, weft__view *view)
+{
+    const weft__gvalue *v = &graph->value[value];
+    const char *what = v->name ? v->name : "constant";
+    if (weft__view_dense(&v->spec, view)) return WEFT_OK;
+    if (v->kind == WEFT__V_RESULT) what = graph->node[v->node]->path;
+    return weft_fail(WEFT_E_SHAPE, "layer \"%s\": a value has the batch in two of its dimensions",
+                     what);
+}
+
 weft_status weft__step_of_node(const weft__graph *graph, const weft__node *node, weft__step **step)
 {
     uint32_t n = node->n_in + node->n_out;
@@ -82,15 +101,17 @@ weft_status weft__step_of_node(const weft__graph *graph, const weft__node *node,
         weft_val value = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
         if (value == WEFT_NONE || !value) continue;
         slot[i] = 1;
-        if (!weft__view_dense(&graph->value[value].spec, &view[i])) {
-            st = weft_fail(WEFT_E_SHAPE, "layer \"%s\" (op %s): a value has the batch in two of its dimensions",
-                           node->path, node->op->name);
-            goto out;
-        }
+        if ((st = weft__value_view(graph, value, &view[i]))) goto out;
     }
-    st = weft__step_create(&(weft__step_request){ .kind = WEFT__STEP_OP, .op = node->op, .node = node,
-                                                  .path = node->path, .n_in = node->n_in, .n_out = node->n_out,
-                                                  .view = view, .slot = slot }, step);
+    st = weft__step_create(&(weft__step_request){ .kind = WEFT__STEP_OP,
+                                                  .op = node->op,
+                                                  .node = node,
+                                                  .path = node->path,
+                                                  .n_in = node->n_in,
+                                                  .n_out = node->n_out,
+                                                  .view = view,
+                                                  .slot = slot },
+                           step);
 out:
     weft__free(view);
     weft__free(slot);

@@ -1,10 +1,13 @@
-/* Symbolic views: what reshape, slice, transpose and broadcast do to strides, and what the result is for a
- * kernel: dense, pitched or strided. The batch stays a letter, so that one layout serves every batch size. */
+/* Symbolic views: what reshape, slice, transpose and broadcast do to strides, and what the
+ * result is for a kernel: dense, pitched or strided. The batch stays a letter, so that one
+ * layout serves every batch size. */
 #include "plan/view.h"
 #include <string.h>
 #include "graph/dim.h"
 
-typedef struct group { int64_t dim, stride; } group;
+typedef struct group {
+    int64_t dim, stride;
+} group;
 
 /* a * b of symbolic sizes; 0 if it has no form. */
 static int times(int64_t a, int64_t b, int64_t *product)
@@ -78,8 +81,12 @@ weft_layout weft__view_classify(const weft__view *view, weft_operand *operand)
     group g[WEFT_MAX_RANK];
     int64_t count = weft__view_count(view);
     int n = count ? merge(view, g) : 0;
-    weft_operand result = { .struct_size = sizeof result, .dtype = view->spec.dtype, .rank = view->spec.rank,
-                            .layout = WEFT_STRIDED, .dim = view->spec.dim, .stride = view->stride };
+    weft_operand result = { .struct_size = sizeof result,
+                            .dtype = view->spec.dtype,
+                            .rank = view->spec.rank,
+                            .layout = WEFT_STRIDED,
+                            .dim = view->spec.dim,
+                            .stride = view->stride };
     if (n == 0 || (n == 1 && g[0].stride == 1)) {
         result.layout = WEFT_DENSE;
         result.outer = 1;
@@ -157,8 +164,8 @@ void weft__view_untranspose(const weft__view *src, const int64_t *perm, weft__vi
     *dst = result;
 }
 
-int weft__view_slice(const weft__view *src, const int64_t *begin, const int64_t *step, const weft_spec *to,
-                     weft__view *dst)
+int weft__view_slice(const weft__view *src, const int64_t *begin, const int64_t *step,
+                     const weft_spec *to, weft__view *dst)
 {
     weft__view result = *src;
     result.spec = *to;
@@ -182,7 +189,8 @@ void weft__view_broadcast(const weft__view *src, const weft_spec *to, weft__view
     *dst = result;
 }
 
-int weft__view_part(const weft__view *src, int32_t axis, weft__affine at, const weft_spec *to, weft__view *dst)
+int weft__view_part(const weft__view *src, int32_t axis, weft__affine at, const weft_spec *to,
+                    weft__view *dst)
 {
     int64_t stride = src->stride[axis];
     weft__affine jump = { at.fixed * stride, at.batch * stride };

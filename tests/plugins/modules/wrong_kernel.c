@@ -1,4 +1,5 @@
-/* An op whose kernels are wrong on purpose (element 3 is off by one thousandth), for `weft check` to find. */
+/* An op whose kernels are wrong on purpose (element 3 is off by one thousandth), for `weft check`
+ * to find. */
 #include <weft/plugin.h>
 
 static weft_status infer(weft_build *b, weft_spec *outs)
