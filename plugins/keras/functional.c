@@ -76,6 +76,7 @@ static weft_status resolve(const functional *u, const json_t *history, uint32_t 
 typedef struct history_list {
     const json_t *item[1024];
     size_t n;
+    int inference; /* called with training=False */
 } history_list;
 
 /* Every tensor in args and kwargs, in order. What is neither a tensor nor without effect is
@@ -108,7 +109,11 @@ static weft_status collect(const functional *u, const keras_layer *l, const char
                             item) if ((st = collect(u, l, name, item, list, depth + 1))) return st;
         return WEFT_OK;
     }
-    if (json_is_null(v) || (json_is_false(v) && !strcmp(key, "training"))) return WEFT_OK;
+    if (json_is_null(v)) return WEFT_OK;
+    if (json_is_false(v) && !strcmp(key, "training")) {
+        list->inference = 1;
+        return WEFT_OK;
+    }
     return keras_fail(u->f, WEFT_E_UNSUPPORTED,
                       "layer \"%s\" (%s) is called with the argument %s, which is no tensor",
                       l->name, l->class_name, key);
@@ -124,6 +129,7 @@ static weft_status node_inputs(functional *u, const node *n, history_list *list)
     weft_status st;
 
     list->n = 0;
+    list->inference = 0;
     u->reader = l->name;
     if (!json_is_array(args))
         return keras_fail(u->f, WEFT_E_UNSUPPORTED,
@@ -163,7 +169,8 @@ static weft_status call_node(functional *u, node *n, const history_list *list)
     for (i = 0; !st && i < list->n; i++)
         st = tensor_of(u, list->item[i], &x[i]);
     if (!st) {
-        u->f->api->call(u->into, l->id, x, (uint32_t)list->n, NULL);
+        u->f->api->call(u->into, l->id, x, (uint32_t)list->n,
+                        list->inference ? "training=false" : NULL);
         n->call = l->n_calls++;
         n->state = NODE_DONE;
     }

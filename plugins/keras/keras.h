@@ -6,17 +6,6 @@
 #include <jansson.h>
 #include <weft/format.h>
 
-/* What was found on the way: nested models with the class that the config gave them, on which the
- * names of their weights depend; and how many layers have a class that no plugin has. */
-typedef struct keras_sub {
-    const weft_model *model;
-    const char *class_name;
-} keras_sub;
-typedef struct keras_found {
-    keras_sub *sub;
-    size_t n_subs, n_missing;
-} keras_found;
-
 /* One file while it is read. */
 typedef struct keras_file {
     const weft_model_api *api;
@@ -25,7 +14,6 @@ typedef struct keras_file {
     json_t *config; /* of the whole model; borrowed pointers into it everywhere */
     void *weights;  /* model.weights.h5 */
     size_t n_weights;
-    keras_found *found;
 } keras_file;
 
 /* "<path>: <text>" into the error record. */
@@ -62,9 +50,9 @@ typedef struct keras_layer { /* one entry of "layers" */
 int keras_is_model(const char *class_name);
 int keras_is_input(const char *class_name);
 const char *keras_string(const json_t *object, const char *key); /* NULL if it is no string */
-/* Every class of the file that no plugin has, reported together. */
+/* Every class of the file that no plugin has is collected for one report, and counted. */
 weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix,
-                                int depth);
+                                int depth, size_t *n_missing);
 /* Builds `model` (an object with class_name and config) into `into`; nested models by recursion. */
 weft_status keras_build(const keras_file *f, const json_t *model, weft_model *into, int depth);
 /* functional.c */

@@ -43,7 +43,7 @@ static const char *reason(const json_t *entry, const char *class_name)
 }
 
 weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix,
-                                int depth)
+                                int depth, size_t *n_missing)
 {
     const json_t *layers = json_object_get(json_object_get(model, "config"), "layers"), *entry;
     size_t i;
@@ -70,10 +70,11 @@ weft_status keras_check_classes(const keras_file *f, const json_t *model, const 
                               : cls                       ? cls
                                                           : "?");
         snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "/" : "", name);
-        if (keras_is_model(cls) && (st = keras_check_classes(f, entry, path, depth + 1))) return st;
+        if (keras_is_model(cls) && (st = keras_check_classes(f, entry, path, depth + 1, n_missing)))
+            return st;
         if (!keras_is_model(cls) && !keras_is_input(cls) && !f->api->layer_class(f->root, cls)) {
             f->api->missing(f->root, cls, path, reason(entry, cls));
-            f->found->n_missing++;
+            (*n_missing)++;
         }
     }
     return WEFT_OK;
@@ -148,17 +149,6 @@ weft_status keras_input(const keras_file *f, const char *name, const json_t *sha
     return WEFT_OK;
 }
 
-static weft_status remember_sub(const keras_file *f, const keras_layer *layer)
-{
-    keras_found *found = f->found;
-    keras_sub *more = realloc(found->sub, (found->n_subs + 1) * sizeof *more);
-
-    if (!more) return keras_fail(f, WEFT_E_NOMEM, "no memory for model \"%s\"", layer->name);
-    found->sub = more;
-    found->sub[found->n_subs++] = (keras_sub){ layer->sub, layer->class_name };
-    return WEFT_OK;
-}
-
 weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_model *into, int depth)
 {
     keras_text text = { 0 };
@@ -169,16 +159,17 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
     if (keras_is_model(layer->class_name)) {
         if (!(layer->sub = f->api->submodel(into, layer->name)))
             return keras_fail(f, WEFT_E_NOMEM, "no memory for model \"%s\"", layer->name);
-        if ((st = remember_sub(f, layer)) ||
-            (st = keras_build(f, layer->entry, layer->sub, depth + 1)))
-            return st;
+        if ((st = keras_build(f, layer->entry, layer->sub, depth + 1))) return st;
         layer->id = f->api->model_layer(into, layer->sub, layer->name);
         return WEFT_OK;
     }
     if ((st = get_dtype(f, layer->name, layer->config, &dtype))) return st;
     cls = f->api->layer_class(f->root, layer->class_name);
-    if (cls && !(st = keras_attributes(f, cls, layer->name, layer->config, &text)))
+    if (cls && !(st = keras_attributes(f, cls, layer->name, layer->config, &text))) {
+        if (json_is_false(json_object_get(layer->config, "trainable")))
+            keras_text_str(&text, text.n ? " trainable=false" : "trainable=false");
         layer->id = f->api->layer(into, layer->class_name, layer->name, text.s);
+    }
     free(text.s);
     return st;
 }
@@ -244,10 +235,15 @@ static weft_status build_sequential(const keras_file *f, const json_t *model, we
 weft_status keras_build(const keras_file *f, const json_t *model, weft_model *into, int depth)
 {
     const char *class_name = keras_string(model, "class_name");
+    const char *name = keras_string(json_object_get(model, "config"), "name");
 
     if (depth > KERAS_MAX_DEPTH)
         return keras_fail(f, WEFT_E_UNTRUSTED, "models are nested more than %d deep",
                           KERAS_MAX_DEPTH);
-    if (!strcmp(class_name, "Sequential")) return build_sequential(f, model, into, depth);
+    if (name) f->api->rename(into, name);
+    if (!strcmp(class_name, "Sequential")) {
+        f->api->set_kind(into, class_name);
+        return build_sequential(f, model, into, depth);
+    }
     return keras_build_functional(f, json_object_get(model, "config"), into, depth);
 }

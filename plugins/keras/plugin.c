@@ -57,14 +57,14 @@ static weft_status check_root(const keras_file *f)
 static weft_status read(const weft_model_api *api, weft_model *model, const char *path,
                         const char *options)
 {
-    keras_found found = { 0 };
-    keras_file f = { .api = api, .root = model, .path = path, .found = &found };
+    size_t n_missing = 0;
+    keras_file f = { .api = api, .root = model, .path = path };
     weft_status st;
 
     (void)options;
     if ((st = keras_archive_read(&f)) || (st = check_root(&f))) goto out;
-    if ((st = keras_check_classes(&f, f.config, "", 0))) goto out;
-    if (found.n_missing) {
+    if ((st = keras_check_classes(&f, f.config, "", 0, &n_missing))) goto out;
+    if (n_missing) {
         st = api->finish(model);
         goto out;
     }
@@ -73,7 +73,6 @@ static weft_status read(const weft_model_api *api, weft_model *model, const char
 out:
     json_decref(f.config);
     free(f.weights);
-    free(found.sub);
     return st;
 }
 

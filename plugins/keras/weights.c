@@ -224,16 +224,6 @@ static weft_status next_group(const weights *w, counters *c, const char *name, u
     return WEFT_OK;
 }
 
-/* "Functional" or "Sequential", as the config said. */
-static const char *sub_class(const keras_file *f, const weft_model *sub)
-{
-    size_t i;
-
-    for (i = 0; i < f->found->n_subs; i++)
-        if (f->found->sub[i].model == sub) return f->found->sub[i].class_name;
-    return "Functional";
-}
-
 static weft_status read_model(const weights *w, weft_model *m, const char *prefix, int depth)
 {
     const weft_model_api *api = w->f->api;
@@ -250,7 +240,7 @@ static weft_status read_model(const weights *w, weft_model *m, const char *prefi
 
         if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL))) break;
         dot = cls ? strrchr(cls->name, '.') : NULL;
-        snake(sub ? sub_class(w->f, sub) : dot ? dot + 1 : cls->name, stem, sizeof stem);
+        snake(sub ? api->kind(sub) : dot ? dot + 1 : cls->name, stem, sizeof stem);
         if ((st = next_group(w, &c, stem, &ordinal))) break;
         if (ordinal)
             snprintf(group, sizeof group, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);

@@ -124,20 +124,20 @@ static weft_status up_sampling(weft_build *b, int axes)
         "data_format", WEFT_STRING, WEFT_NULLABLE, "none", "channels_last|channels_first", \
             "where the channels are"                                                       \
     }
-static const weft_attr padding_attrs[] = { { "padding", WEFT_INTS, 0, "(1)", "0..",
+static const weft_attr padding_attrs[] = { { "padding", WEFT_INTS, 0, "(1)", "0..2147483647",
                                              "n, (a,b) an axis, or ((before,behind),..)" },
                                            DATA_FORMAT,
                                            { 0 } };
-static const weft_attr cropping_attrs[] = { { "cropping", WEFT_INTS, 0, "(1)", "0..",
+static const weft_attr cropping_attrs[] = { { "cropping", WEFT_INTS, 0, "(1)", "0..2147483647",
                                               "n, (a,b) an axis, or ((before,behind),..)" },
                                             DATA_FORMAT,
                                             { 0 } };
-static const weft_attr cropping_2d_attrs[] = { { "cropping", WEFT_INTS, 0, "(0)", "0..",
+static const weft_attr cropping_2d_attrs[] = { { "cropping", WEFT_INTS, 0, "(0)", "0..2147483647",
                                                  "n, (a,b) an axis, or ((before,behind),..)" },
                                                DATA_FORMAT,
                                                { 0 } };
 static const weft_attr size_attrs[] = {
-    { "size", WEFT_INTS, 0, "(2)", "1..", "how often each element is repeated" },
+    { "size", WEFT_INTS, 0, "(2)", "1..65535", "how often each element is repeated" },
     DATA_FORMAT,
     { "interpolation", WEFT_STRING, 0, "nearest", NULL, "how values between elements are found" },
     { 0 }

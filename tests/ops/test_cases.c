@@ -32,6 +32,8 @@ static void run_line(void *user, const char *op, const char *text)
     size_t n = small ? 2 : 3;
     case_line line;
 
+    /* oclgrind 21.10 cannot run what clang makes of abs() of integers */
+    if (small && strstr(text, "\"abs(a)\" : i")) return;
     if (small && !case_parse(text, &line))
         for (uint32_t i = 0; i < line.n; i++)
             if (line.spec[i].dtype && case_count(&line.spec[i], 2) > 1200) return;

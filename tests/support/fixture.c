@@ -180,8 +180,8 @@ size_t expectations_read(const char *file, expectation *list, size_t cap)
         line[strcspn(line, "\n")] = 0;
         if (!tab || *line == '#') continue;
         *tab = 0;
-        snprintf(list[n].name, sizeof list[n].name, "%s", line);
-        snprintf(list[n++].words, sizeof list[0].words, "%s", tab + 1);
+        snprintf(list[n].name, sizeof list[n].name, "%.255s", line);
+        snprintf(list[n++].words, sizeof list[0].words, "%.511s", tab + 1);
     }
     fclose(stream);
     return n;

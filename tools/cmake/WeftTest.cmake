@@ -21,6 +21,6 @@ function(weft_add_test label name)
     "LSAN_OPTIONS=set:suppressions=${supp}/lsan.supp:print_suppressions=0"
     "TSAN_OPTIONS=set:ignore_noninstrumented_modules=1:suppressions=${supp}/tsan.supp"
     "UBSAN_OPTIONS=set:print_stacktrace=1")
-  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 300
+  set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 900
     ENVIRONMENT_MODIFICATION "${environment}")
 endfunction()

@@ -10,7 +10,7 @@
 /* What to do next, unless the format's own words say so already. */
 static const char *const ways_out[] = {
     [0] = "",
-    [1] = "\nA plugin that provides the class can be written (weft new layer NAME) and put on "
+    [1] = "\nA plugin that provides the class can be written (plugins/example) and put on "
           "WEFT_PLUGIN_PATH; `weft plugins` lists what there is.",
     [2] = "\nA Lambda holds Python code, which is never run. In Keras, replace it by layers "
           "(Rescaling, Multiply, Reshape ...) and save again; or write a layer plugin and "

@@ -7,7 +7,7 @@
 #include "base/settings.h"
 #include "model/parts.h"
 #include "model/summary.h"
-#include "model/table.h"
+#include "model/grid.h"
 
 /* 1234567 -> "1,234,567" */
 static void put_count(weft__text *text, uint64_t n)

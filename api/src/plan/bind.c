@@ -1,8 +1,8 @@
 /* Slots to buffers, for one run: arenas as the memory plan says; inputs and outputs over the
  * caller's memory where the device can use it, else through buffers of the plan's own. */
+#include "plan/plan.h"
 #include <string.h>
 #include "base/alloc.h"
-#include "plan/plan.h"
 
 static weft_status reserve_arenas(weft__plan *plan, const weft__memory *memory)
 {

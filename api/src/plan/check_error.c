@@ -10,6 +10,7 @@
  *   others       (K + 32) eps of the op run on magnitudes, K the window or inputs per output: an
  *                estimate
  * eps is 2^-23, twice the unit roundoff: room for second-order terms and other orders of sums. */
+#include "plan/check_op.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 #include "base/array.h"
 #include "base/fail.h"
 #include "graph/dim.h"
-#include "plan/check_op.h"
 #include "registry/registry.h"
 
 static const double EPS = FLT_EPSILON;

@@ -4,6 +4,7 @@
  * kinks, jumps and poles where a derivative does not), plus the rounding of the call itself: 3
  * units in the last place (OpenCL allows 2.5 for a division), 16 for transcendental functions
  * (OpenCL's largest, that of pow). */
+#include "plan/check_op.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -12,7 +13,6 @@
 #include "base/fail.h"
 #include "graph/dim.h"
 #include "graph/map.h"
-#include "plan/check_op.h"
 
 enum { BLOCK = 256, CHEAP_ULPS = 3, COSTLY_ULPS = 16 };
 

@@ -1,9 +1,9 @@
 /* From steps to what runs: runs of steps of one device become one compiled thing of its backend,
  * transfers stand between them. Constants go to their devices here, once. */
+#include "plan/plan.h"
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "plan/plan.h"
 
 static weft_status compile_segment(weft__plan *plan, weft__segment *segment)
 {

@@ -1,9 +1,9 @@
 /* One op becomes a step: its inputs where they lie, or dense where its kernel takes no less; its
  * outputs at home, in place over an input that ends here, or in storage of their own. */
+#include "plan/layout.h"
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
-#include "plan/layout.h"
 
 typedef struct emitting {
     weft__layout *layout;

@@ -3,8 +3,8 @@
  * part of the concat's result; a concat that has a home passes parts of it on. The request
  * travels back through reshapes and transposes, as a view turned around, to the op that makes
  * the value. */
-#include "base/alloc.h"
 #include "plan/layout.h"
+#include "base/alloc.h"
 
 typedef struct request {
     weft_val value;

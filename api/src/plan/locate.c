@@ -1,9 +1,9 @@
 /* Where values lie: views of what is there already, and on demand the copies that a view cannot
  * avoid: uploads of inputs, dense copies for kernels that read nothing else, transfers between
  * devices. */
+#include "plan/layout.h"
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "plan/layout.h"
 #include "registry/registry.h"
 
 uint32_t weft__layout_device(const weft__layout *layout, weft_val value)

@@ -2,12 +2,12 @@
  * lifetime; slots that are alive at the same time must not overlap. Largest first, each into the
  * tightest gap (best fit), in a few arenas per device, none larger than the device allocates in
  * one piece. Depends on the batch, so it is done once for each of the last few batch sizes. */
+#include "plan/plan.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "plan/plan.h"
 
 typedef struct item {
     uint32_t slot, device, first, last;

@@ -2,11 +2,11 @@
  * that none supports as it is is replaced by its lowering, until nothing changes. Nothing falls
  * back in silence: the node keeps the reason, and a warning tells it. Movement ops have no
  * device: they are views, made wherever they are read. */
+#include "plan/plan.h"
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/log.h"
-#include "plan/plan.h"
 #include "registry/registry.h"
 
 enum { MAX_ROUNDS = 64 };

@@ -1,5 +1,6 @@
 /* Any number of samples in batches: slices of the caller's arrays go in, slices of the results
  * come out; no sample is copied on the way. */
+#include "plan/session.h"
 #include <inttypes.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -7,7 +8,6 @@
 #include "base/fail.h"
 #include "graph/dim.h"
 #include "plan/inputs.h"
-#include "plan/session.h"
 
 typedef struct cutting {
     weft_session *session;

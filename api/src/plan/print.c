@@ -1,8 +1,8 @@
 /* Plans for people: where each op runs and why, what each operand's layout is, what concats
  * cost, memory. */
+#include "plan/plan.h"
 #include <inttypes.h>
 #include "base/text.h"
-#include "plan/plan.h"
 
 static void add_devices(const weft__devices *devices, weft__text *text)
 {

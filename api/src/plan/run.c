@@ -1,12 +1,12 @@
 /* One run of a plan: bind, prologue if a variable changed, body, outputs. Nothing waits in
  * between but transfers between devices; errors of kernels that come late are asked for at the
  * end. */
+#include "plan/plan.h"
 #include <string.h>
 #include "base/alloc.h"
 #include "base/array.h"
 #include "base/fail.h"
 #include "graph/dim.h"
-#include "plan/plan.h"
 
 static uint64_t offset_of(const weft__plan *plan, const weft__step *step, uint32_t i, int64_t batch)
 {

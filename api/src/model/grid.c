@@ -1,6 +1,6 @@
 /* Tables of text as Keras prints them. Long cells wrap at spaces; a word that is longer than its
  * column ends in an ellipsis. Widths are those of a terminal: wide characters take two. */
-#include "model/table.h"
+#include "model/grid.h"
 #include <math.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -59,8 +59,8 @@ static uint32_t code_point(const char *s, size_t n)
     return c;
 }
 
-/* Columns of a terminal: East Asian wide characters and emoji take two, combining ones none (the main
- * ranges of Unicode's EastAsianWidth and general category Mn). */
+/* Columns of a terminal: East Asian wide characters and emoji take two, combining ones none (the
+ * main ranges of Unicode's EastAsianWidth and of its general category Mn). */
 static int cells_of(uint32_t c)
 {
     static const struct {

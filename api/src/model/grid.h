@@ -1,7 +1,7 @@
 /* Tables of text as Keras prints them (the library rich, box HEAVY_HEAD with lines between rows).
  */
-#ifndef WEFT_MODEL_TABLE_H
-#define WEFT_MODEL_TABLE_H
+#ifndef WEFT_MODEL_GRID_H
+#define WEFT_MODEL_GRID_H
 #include "base/text.h"
 
 enum { WEFT__MAX_COLUMNS = 5 };
