@@ -15,7 +15,7 @@
         ulong b_offset, __global const REAL *restrict w, ulong w_offset,                           \
         __global OUT0_TYPE *restrict c, ulong c_offset, WEFT_EXTRAS long m, long n, long k,        \
         long a_rs, long a_cs, long b_rs, long b_cs, long c_rs, long c_cs, long a_sz, long b_sz,    \
-        long c_sz, long first_packed, REAL alpha, REAL beta, long batch
+        long c_sz, long first_packed, long blocks, REAL alpha, REAL beta, long batch
 
 /* One result, in the scope of a kernel: v is the sum, at row r and column j of product z. */
 #define FINISH(v, z, r, j)                                                                         \
@@ -90,15 +90,18 @@ INLINE void multiply(const int mr, __global const REAL *a, long a_rs, long a_cs,
     }
 }
 
-/* NDRange (blocks of ROWS rows, panels, products of the batch), groups of one. Panels from first_packed on
- * are read from w, the others from b, whose columns are then neighbours. */
+/* NDRange (tiles of ROWS rows in a block, panels, blocks of all products of the batch), groups of one. A block
+ * of rows stays in the cache while the panels go by. Panels from first_packed on are read from w, the
+ * others from b, whose columns are then neighbours. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(GEMM_ARGS)
 {
-    const long row = get_global_id(0) * ROWS, p = get_global_id(1), z = get_global_id(2);
+    const long p = get_global_id(1), z = get_global_id(2) / blocks;
+    const long row = (get_global_id(2) % blocks * get_global_size(0) + get_global_id(0)) * ROWS;
     const long column = p * PANEL, rows = min(m - row, (long)ROWS), left = min(n - column, (long)PANEL);
     const long packed = get_global_size(1) - first_packed;
     const int direct = p < first_packed;
     REAL tile[ROWS * PANEL];
+    if (row >= m) return;
     a += a_offset + A_BATCH(z) + row * a_rs;
     b += b_offset + B_BATCH(z) + column;
     w += w_offset + (z * packed + p - first_packed) * k * PANEL;

@@ -52,12 +52,18 @@ weft_status ocl_gemm_plain(ocl_call *call, int f64, cl_program *program)
 
 enum { MAX_VIEWS = 4 + WEFT_MAP_MAX_INPUTS };
 
-static weft_status launch_product(ocl_call *call, const ocl_product *p, const weft_view *w,
-                                  int64_t first_packed, weft_cl_launch *l)
+/* Of b and a on CPUs: the first panel that is packed into w, and into how many blocks the rows are cut. */
+typedef struct cut {
+    weft_view w;
+    int64_t first_packed, blocks;
+} cut;
+
+static weft_status launch_product(ocl_call *call, const ocl_product *p, const cut *cut, weft_cl_launch *l)
 {
-    const weft_view *views[MAX_VIEWS] = { &p->a, &p->b, w, &p->c };
+    const weft_view *views[MAX_VIEWS] = { &p->a, &p->b, &cut->w, &p->c };
     int64_t ints[] = { p->m,    p->n,    p->k,    p->a_rs, p->a_cs, p->b_rs,     p->b_cs,
-                       p->c_rs, p->c_cs, p->a_sz, p->b_sz, p->c_sz, first_packed };
+                       p->c_rs, p->c_cs, p->a_sz, p->b_sz, p->c_sz, cut->first_packed,
+                       cut->blocks };
     double scalars[] = { p->alpha, p->beta };
     for (uint32_t k = 0; k < p->n_extra; k++) views[4 + k] = p->extra[k];
     l->struct_size = sizeof *l;
@@ -70,18 +76,38 @@ static weft_status launch_product(ocl_call *call, const ocl_product *p, const we
     return ocl_record_launch(call, p->program, l);
 }
 
+/* So many bytes of a stay in the second-level cache while all panels of b pass. */
+enum { BLOCK_BYTES = 512 << 10 };
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void cpu_range(ocl_call *call, const ocl_product *p, int64_t panels, cut *cut, weft_cl_launch *l)
+{
+    int64_t rows = ocl_rows(call->dev), tiles = blocks(p->m, rows);
+    int64_t line = rows * p->k * (p->f64 ? 8 : 4), fit = line ? BLOCK_BYTES / line : tiles;
+    int64_t block = least(tiles, fit < 1 ? 1 : fit);
+    cut->blocks = blocks(tiles, block);
+    l->global[0] = (size_t)block;
+    l->global[1] = (size_t)panels;
+    l->global[2] = (size_t)(p->z * cut->blocks);
+}
+
 /* Packs what has to be packed, then multiplies. */
 static weft_status own_cpu(ocl_call *call, const ocl_product *p)
 {
     int64_t panel = 2 * (int64_t)ocl_lanes(call->dev, p->f64), panels = blocks(p->n, panel);
-    int64_t first = p->b_cs == 1 && p->m < PACK_ROWS ? p->n / panel : 0, packed = panels - first;
-    weft_view w = ocl_work(call, p->f64 ? WEFT_F64 : WEFT_F32, 0,
-                           (uint64_t)(packed * panel * p->k * p->z));
+    cut cut = { .first_packed = p->b_cs == 1 && p->m < PACK_ROWS ? p->n / panel : 0 };
+    int64_t packed = panels - cut.first_packed;
     weft_cl_launch l = { .kernel = "gemm_cpu", .local = { 1, 1, 1 } };
     weft_status st;
-    if (w.count) {
-        const weft_view *views[] = { &p->b, &w };
-        int64_t ints[] = { p->n, p->k, p->b_rs, p->b_cs, p->b_sz, first };
+    if (p->m == 0 || p->n == 0 || p->z == 0) return WEFT_OK;
+    cut.w = ocl_work(call, p->f64 ? WEFT_F64 : WEFT_F32, 0, (uint64_t)(packed * panel * p->k * p->z));
+    if (cut.w.count) {
+        const weft_view *views[] = { &p->b, &cut.w };
+        int64_t ints[] = { p->n, p->k, p->b_rs, p->b_cs, p->b_sz, cut.first_packed };
         weft_cl_launch pack = { .struct_size = sizeof pack, .n_views = 2, .n_ints = 6,
                                 .kernel = "gemm_pack", .local = { 1, 1, 1 }, .views = views, .ints = ints };
         pack.global[0] = (size_t)packed;
@@ -89,18 +115,16 @@ static weft_status own_cpu(ocl_call *call, const ocl_product *p)
         pack.global[2] = (size_t)p->z;
         if ((st = ocl_record_launch(call, p->program, &pack))) return st;
     } else {
-        w.data = NULL;
+        cut.w.data = NULL;
     }
-    l.global[0] = (size_t)blocks(p->m, ocl_rows(call->dev));
-    l.global[1] = (size_t)panels;
-    l.global[2] = (size_t)p->z;
-    return launch_product(call, p, &w, first, &l);
+    cpu_range(call, p, panels, &cut, &l);
+    return launch_product(call, p, &cut, &l);
 }
 
 static weft_status own_gpu(ocl_call *call, const ocl_product *p)
 {
     const ocl_device *device = call->dev->device;
-    weft_view none = { .struct_size = sizeof none };
+    cut none = { .w = { .struct_size = sizeof none.w } };
     weft_cl_launch l = { .kernel = "gemm_64", .local = { 16, 16, 1 } };
     int64_t side = 64, large = blocks(p->m, 128) * blocks(p->n, 128) * p->z;
     if (device->max_group < 256 || device->local_memory < (p->f64 ? 40960 : 20480)) {
@@ -108,7 +132,7 @@ static weft_status own_gpu(ocl_call *call, const ocl_product *p)
         l.global[0] = (size_t)(p->m * p->n);
         l.global[1] = 1;
         l.global[2] = (size_t)p->z;
-        return launch_product(call, p, &none, 0, &l);
+        return launch_product(call, p, &none, &l);
     }
     if (large >= 2 * (int64_t)device->info.compute_units && !p->f64) {
         l.kernel = "gemm_128";
@@ -117,7 +141,7 @@ static weft_status own_gpu(ocl_call *call, const ocl_product *p)
     l.global[0] = (size_t)(16 * blocks(p->m, side));
     l.global[1] = (size_t)(16 * blocks(p->n, side));
     l.global[2] = (size_t)p->z;
-    return launch_product(call, p, &none, 0, &l);
+    return launch_product(call, p, &none, &l);
 }
 
 static weft_status own_record(ocl_call *call, const ocl_product *p)
@@ -171,11 +195,11 @@ static weft_status clblast_record(ocl_call *call, const ocl_product *p)
     weft_status st;
     clblast_shape(p, &g);
     if ((st = ocl_record_clblast(call, &g)) || !p->then) return st;
-    weft_view none = { .struct_size = sizeof none };
+    cut none = { .w = { .struct_size = sizeof none.w } };
     weft_cl_launch l = { .kernel = "gemm_then" };
     l.global[0] = (size_t)(p->m * p->n);
     l.global[1] = l.global[2] = 1;
-    return launch_product(call, p, &none, 0, &l);
+    return launch_product(call, p, &none, &l);
 }
 
 /* CLBlast fills tables on first use without a lock of its own, so every call is made under this one. */

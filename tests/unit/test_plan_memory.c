@@ -47,36 +47,74 @@ static void expect_apart(weft__plan *plan, int64_t batch)
     }
 }
 
-/* A random graph of maps, reductions and concats of (batch, n) values. */
+/* A random graph of values (batch, h, w): movement, concats along all axes, maps, reductions. */
+enum { VALUES = 30 };
+typedef struct shaped {
+    weft_val value;
+    int64_t h, w;
+} shaped;
+
+static shaped op_of(sketch *s, const char *op, const char *attrs, shaped x, int64_t h, int64_t w)
+{
+    return (shaped){ sketch_op(s, op, op, attrs, ARGS(x.value)), h, w };
+}
+
+static shaped sliced(sketch *s, shaped x)
+{
+    char text[128];
+    int64_t y = (int64_t)random_below((uint64_t)x.h), step = 1 + (int64_t)random_below(2);
+    int64_t h = (x.h - y + step - 1) / step, w = 1 + (int64_t)random_below((uint64_t)x.w);
+    snprintf(text, sizeof text, "begin=(0,%d,%d) size=(-1,%d,%d) step=(1,%d,1)", (int)y,
+             (int)(x.w - w), (int)h, (int)w, (int)step);
+    return op_of(s, "slice", text, x, h, w);
+}
+
+/* With the first earlier value that fits, or with itself. */
+static shaped joined(sketch *s, const shaped *all, uint32_t n, shaped x)
+{
+    uint64_t axis = 1 + random_below(2);
+    shaped y = x;
+    for (uint32_t i = (uint32_t)random_below(n); i < n; i++)
+        if (axis == 1 ? all[i].w == x.w : all[i].h == x.h) {
+            y = all[i];
+            break;
+        }
+    weft_val v =
+        sketch_op(s, "concat", "concat", axis == 1 ? "axis=1" : "axis=2", ARGS(y.value, x.value));
+    return (shaped){ v, axis == 1 ? x.h + y.h : x.h, axis == 2 ? x.w + y.w : x.w };
+}
+
+static shaped grown(sketch *s, const shaped *all, uint32_t n)
+{
+    shaped x = all[random_below(n)];
+    char text[64];
+    if (x.h * x.w > 150) return op_of(s, "reduce", "fn=max axes=(1) keepdims=true", x, 1, x.w);
+    switch (random_below(8)) {
+    case 0: return op_of(s, "map", "expr=\"tanh(a)\"", x, x.h, x.w);
+    case 1: return op_of(s, "map", "expr=\"a*a\"", x, x.h, x.w);
+    case 2: return op_of(s, "transpose", "perm=(0,2,1)", x, x.w, x.h);
+    case 3: return sliced(s, x);
+    case 4:
+        snprintf(text, sizeof text, "shape=(-1,%d,%d)", (int)x.w, (int)x.h);
+        return op_of(s, "reshape", text, x, x.w, x.h);
+    case 5: return op_of(s, "reduce", "fn=mean axes=(2) keepdims=true", x, x.h, 1);
+    default: return joined(s, all, n, x);
+    }
+}
+
 static void grow(sketch *s)
 {
-    weft_val value[24];
-    int64_t width[24];
-    uint32_t n = 2;
+    shaped all[VALUES];
     for (uint32_t i = 0; i < 2; i++) {
         char name[4] = { 'x', (char)('0' + i), 0 };
-        width[i] = (int64_t)(1 + random_below(9));
-        value[i] = sketch_input(s, name, SHAPE(-1, width[i]));
+        all[i].h = (int64_t)(1 + random_below(5));
+        all[i].w = (int64_t)(1 + random_below(5));
+        all[i].value = sketch_input(s, name, SHAPE(-1, all[i].h, all[i].w));
     }
-    for (; n < 24; n++) {
-        uint64_t a = random_below(n), b = random_below(n);
-        if (random_below(3)) {
-            value[n] =
-                sketch_op(s, "map", "map", random_below(2) ? "expr=\"tanh(a)\"" : "expr=\"a*a\"",
-                          ARGS(value[a]));
-            width[n] = width[a];
-        } else {
-            value[n] = sketch_op(s, "concat", "concat", "axis=1", ARGS(value[a], value[b]));
-            width[n] = width[a] + width[b];
-            if (width[n] > 60) {
-                value[n] =
-                    sketch_op(s, "sum", "reduce", "fn=mean axes=(1) keepdims=true", ARGS(value[n]));
-                width[n] = 1;
-            }
-        }
-    }
-    for (uint32_t i = 0; i < 3; i++)
-        sketch_output(s, value[n - 1 - random_below(8)]);
+    for (uint32_t n = 2; n < VALUES; n++)
+        all[n] = grown(s, all, n);
+    for (uint32_t i = 0; i < 4; i++)
+        sketch_output(s, all[VALUES - 1 - random_below(10)].value);
 }
 
 static void test_random_graphs(void **state)
@@ -84,7 +122,7 @@ static void test_random_graphs(void **state)
     static const uint32_t flags[] = { UINT32_MAX, WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED,
                                       0, WEFT_KERNEL_INPLACE };
     (void)state;
-    for (uint64_t seed = 0; seed < 60; seed++) {
+    for (uint64_t seed = 0; seed < 200; seed++) {
         weft__devices *devices = plan_devices(seed % 5 ? "fake" : "fake,cpu");
         sketch s;
         weft__plan *plan;

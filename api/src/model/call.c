@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
-#include "model/run.h"
+#include "model/trace.h"
 
 /* Appends what was given to a shape or dtype error: every input, who makes it, and its full shape.
  */

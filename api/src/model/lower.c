@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
-#include "model/run.h"
+#include "model/trace.h"
 
 /* Runs the layer in its place; the call must give as many results as when the model was built. */
 static weft_status run_layer(weft__lowering *lowering, const weft__layer *layer,

@@ -1,7 +1,7 @@
 /* Running build() of layers into a graph: what layer calls (in a scratch graph) and lowering share.
  */
-#ifndef WEFT_MODEL_RUN_H
-#define WEFT_MODEL_RUN_H
+#ifndef WEFT_MODEL_TRACE_H
+#define WEFT_MODEL_TRACE_H
 #include "model/parts.h"
 
 typedef struct weft__mask_pair {

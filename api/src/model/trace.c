@@ -1,6 +1,6 @@
 /* Runs the build() of one layer: arity, the hooks that need a model (variables, layers inside
  * layers, training, masks), and the checks of what came out. */
-#include "model/run.h"
+#include "model/trace.h"
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
