@@ -115,6 +115,7 @@ static weft_status build_prelu(weft_build *b)
     uint32_t n = b->api->attr_v(b, "shared_axes", axes, WEFT_MAX_RANK), i;
 
     if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    if (s.rank < 1) return weft_failf(b, WEFT_E_SHAPE, "the input has no batch axis");
     shape.dtype = s.dtype;
     shape.rank = s.rank - 1;
     for (i = 1; i < (uint32_t)s.rank; i++)

@@ -86,6 +86,8 @@ static weft_status merge(weft_build *b, const char *join, int mean)
     for (i = 0; i < n; i++) {
         if (b->api->spec(b, weft_in(b, i), &s) || check_pair(b, i, &first, &s))
             return weft_out(b, 0, 0);
+        if (s.rank < 1)
+            return weft_failf(b, WEFT_E_SHAPE, "input %u has no batch axis", (unsigned)i);
         if (s.rank > rank) rank = s.rank;
     }
     for (i = 0; i < n; i++) {

@@ -9,11 +9,16 @@ extern "C" {
 typedef struct weft_session weft_session;
 
 /* devices: "opencl:0", "cpu", several in order of preference "opencl:1,opencl:0", or "best" (a GPU,
- * else cpu); cpu is appended unless strict. options: attribute text or NULL: strict=true     an op
- * that the first device cannot run is an error, not a fallback dtype=float64   the f64 reference
- * mode: the model lowered with float64 for float32; cpu only fuse=false      no fusing, for looking
- * closer       views=false   every movement copies Threads: one thread at a time a session; many
- * sessions a model. The model may be destroyed before. */
+ * else cpu); cpu is appended unless strict.
+ *
+ * options: attribute text or NULL:
+ *   strict=true     an op that the first device cannot run is an error, not a fallback
+ *   dtype=float64   the reference mode: the model lowered with float64 for float32; cpu only
+ *   fuse=false      no fusing, for looking closer
+ *   views=false     every movement copies
+ *
+ * Threads: one thread at a time a session; many sessions a model. The model may be destroyed
+ * before. */
 WEFT_EXPORT weft_status weft_session_create(weft_model *model, const char *devices,
                                             const char *options, weft_session **session);
 WEFT_EXPORT void weft_session_destroy(weft_session **session);

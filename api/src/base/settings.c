@@ -19,7 +19,7 @@ static const struct row {
       "directories with plugins, separated by ':', searched before the installed ones", "", 0 },
     { "WEFT_DISABLE", "backends and plugins that are not used, separated by ',': opencl,keras", "",
       0 },
-    { "WEFT_CACHE_DIR", "where compiled programs and tuning results are kept",
+    { "WEFT_CACHE_DIR", "where compiled programs are kept",
       "$XDG_CACHE_HOME/weft or ~/.cache/weft", cache_dir },
     { "WEFT_CACHE", "0: compiled programs are neither read from the cache nor written to it", "1",
       0 },
