@@ -1,24 +1,27 @@
-/* Cross-correlation, channels last, 1 to 3 spatial axes (fewer: the first are 1), groups, any strides of
- * memory, the epilogue in the last loop.
+/* Cross-correlation, channels last, 1 to 3 spatial axes (fewer: the first are 1), groups, any
+ * strides of memory, the epilogue in the last loop.
  *
- * In front stand, as numbers of this step: XD XH XW (input), OD OH OW (output), KD KH KW (filter), SD SH SW
- * (strides), DD DH DW (dilations), PD PH PW (zeros in front), CG and FG (channels and filters of a group),
- * GROUPS; XN_S XD_S XH_S XW_S XC_S and ON_S .. OC_S, the strides of memory; W_K(k) and W_F(f), where row k
- * (tap by tap, channels innermost) and filter f of w lie; N (images); THEN_AT(v, p, f) (pixel, filter); on CPUs
- * WEFT_CPU WEFT_LANES REALV, VECTORS of a panel of filters, TILE pixels of a tile and REST in a row's last one. Which of the
- * kernels there are: CONV_ROW, CONV_FLAT, CONV_DEPTH (CPUs), CONV_TILE (others); conv_simple always. */
+ * In front stand, as numbers of this step: XD XH XW (input), OD OH OW (output), KD KH KW (filter),
+ * SD SH SW (strides), DD DH DW (dilations), PD PH PW (zeros in front), CG and FG (channels and
+ * filters of a group), GROUPS; XN_S XD_S XH_S XW_S XC_S and ON_S .. OC_S, the strides of memory;
+ * W_K(k) and W_F(f), where row k (tap by tap, channels innermost) and filter f of w lie; N
+ * (images); THEN_AT(v, p, f) (pixel, filter); on CPUs WEFT_CPU WEFT_LANES REALV, VECTORS of a
+ * panel of filters, TILE pixels of a tile and REST in a row's last one. Which of the kernels there
+ * are: CONV_ROW, CONV_FLAT, CONV_DEPTH (CPUs), CONV_TILE (others); conv_simple always. */
 #define INLINE static inline __attribute__((always_inline))
 #define JOIN2(x, y) x##y
 #define JOIN(x, y) JOIN2(x, y)
 
-#define CONV_ARGS                                                                                  \
-    __global const REAL *restrict in0, ulong in0_offset, __global const REAL *restrict in1,        \
-        ulong in1_offset, __global const REAL *restrict packed, ulong packed_offset,               \
-        __global OUT0_TYPE *restrict out0, ulong out0_offset, WEFT_EXTRAS long first_packed, long batch
+#define CONV_ARGS                                                                            \
+    __global const REAL *restrict in0, ulong in0_offset, __global const REAL *restrict in1,  \
+        ulong in1_offset, __global const REAL *restrict packed, ulong packed_offset,         \
+        __global OUT0_TYPE *restrict out0, ulong out0_offset, WEFT_EXTRAS long first_packed, \
+        long batch
 
 #define IN(i, n) ((i) >= 0 && (i) < (n))
 
-/* NDRange (N * OD * OH * OW * filters), any groups: one item a result. What no other kernel is for. */
+/* NDRange (N * OD * OH * OW * filters), any groups: one item a result. What no other kernel is
+ * for. */
 __kernel void conv_simple(CONV_ARGS)
 {
     const long at = get_global_id(0), f = at % (GROUPS * FG), p = at / (GROUPS * FG), g = f / FG;
@@ -37,11 +40,13 @@ __kernel void conv_simple(CONV_ARGS)
                 const long iw = ow * SW - PW + kw * DW, k = ((kd * KH + kh) * KW + kw) * CG;
                 if (!IN(iw, XW)) continue;
                 __global const REAL *x = in0 + id * XD_S + ih * XH_S + iw * XW_S;
-                for (long c = 0; c < CG; c++) sum = fma(x[c * XC_S], in1[W_K(k + c)], sum);
+                for (long c = 0; c < CG; c++)
+                    sum = fma(x[c * XC_S], in1[W_K(k + c)], sum);
             }
         }
     }
-    out0[out0_offset + n * ON_S + od * OD_S + oh * OH_S + ow * OW_S + f * OC_S] = THEN_AT(sum, p, f);
+    out0[out0_offset + n * ON_S + od * OD_S + oh * OH_S + ow * OW_S + f * OC_S] =
+        THEN_AT(sum, p, f);
 }
 
 #ifdef WEFT_CPU
@@ -50,11 +55,11 @@ __kernel void conv_simple(CONV_ARGS)
 #define PANEL (VECTORS * WEFT_LANES)
 #define PANELS ((FG + PANEL - 1) / PANEL)
 
-/* NDRange (panels from first_packed on, blocks of 64 rows of w, groups), groups of one: panel after panel,
- * each KD * KH * KW * CG rows of PANEL filters, 0 beyond FG. */
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
-conv_pack(__global const REAL *restrict in1, ulong in1_offset, __global REAL *restrict packed,
-          ulong packed_offset, long first_packed, long batch)
+/* NDRange (panels from first_packed on, blocks of 64 rows of w, groups), groups of one: panel
+ * after panel, each KD * KH * KW * CG rows of PANEL filters, 0 beyond FG. */
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_pack(
+    __global const REAL *restrict in1, ulong in1_offset, __global REAL *restrict packed,
+    ulong packed_offset, long first_packed, long batch)
 {
     const long rows = KD * KH * KW * CG, g = get_global_id(2), q = get_global_id(0);
     const long k0 = get_global_id(1) * 64, k1 = min(k0 + 64, rows), f0 = (q + first_packed) * PANEL;
@@ -74,12 +79,14 @@ INLINE void tap_inside(const int mr, __global const REAL *x, __global const REAL
     for (long c = 0; c < CG; c++) {
         REALV b[VECTORS];
 #pragma unroll
-        for (int v = 0; v < VECTORS; v++) b[v] = LOAD(w + v * WEFT_LANES);
+        for (int v = 0; v < VECTORS; v++)
+            b[v] = LOAD(w + v * WEFT_LANES);
 #pragma unroll
         for (int r = 0; r < mr; r++) {
             const REALV a = (REALV)(x[r * (SW * XW_S)]);
 #pragma unroll
-            for (int v = 0; v < VECTORS; v++) acc[r][v] = fma(a, b[v], acc[r][v]);
+            for (int v = 0; v < VECTORS; v++)
+                acc[r][v] = fma(a, b[v], acc[r][v]);
         }
         x += XC_S;
         w += w_step;
@@ -95,13 +102,15 @@ INLINE void tap_any(const int mr, __global const REAL *x, const long *at, const 
     for (long c = 0; c < CG; c++) {
         REALV b[VECTORS];
 #pragma unroll
-        for (int v = 0; v < VECTORS; v++) b[v] = LOAD(w + v * WEFT_LANES);
+        for (int v = 0; v < VECTORS; v++)
+            b[v] = LOAD(w + v * WEFT_LANES);
 #pragma unroll
         for (int r = 0; r < mr; r++) {
             const REAL value = x[at[r]];
             const REALV a = (REALV)(ok[r] ? value : 0);
 #pragma unroll
-            for (int v = 0; v < VECTORS; v++) acc[r][v] = fma(a, b[v], acc[r][v]);
+            for (int v = 0; v < VECTORS; v++)
+                acc[r][v] = fma(a, b[v], acc[r][v]);
         }
         x += XC_S;
         w += w_step;
@@ -109,7 +118,8 @@ INLINE void tap_any(const int mr, __global const REAL *x, const long *at, const 
 }
 
 #ifdef CONV_ROW
-/* mr pixels of an output row from ow0 on, all taps, into tile. */
+/* mr pixels of an output row from ow0 on, all taps, into tile. The usual padding leaves out the
+ * first pixel of a tile or the last one: those taps run at full speed, too. */
 INLINE void row_tile(const int mr, __global const REAL *x, __global const REAL *w, long w_step,
                      long od, long oh, long ow0, REAL *tile)
 {
@@ -117,7 +127,8 @@ INLINE void row_tile(const int mr, __global const REAL *x, __global const REAL *
 #pragma unroll
     for (int r = 0; r < mr; r++)
 #pragma unroll
-        for (int v = 0; v < VECTORS; v++) acc[r][v] = (REALV)(0);
+        for (int v = 0; v < VECTORS; v++)
+            acc[r][v] = (REALV)(0);
     for (int kd = 0; kd < KD; kd++) {
         const long id = od * SD - PD + kd * DD;
         if (!IN(id, XD)) continue;
@@ -128,8 +139,13 @@ INLINE void row_tile(const int mr, __global const REAL *x, __global const REAL *
             for (int kw = 0; kw < KW; kw++) {
                 const long iw = ow0 * SW - PW + kw * DW;
                 __global const REAL *right = w + ((kd * KH + kh) * KW + kw) * CG * w_step;
-                if (iw >= 0 && iw + (mr - 1) * SW < XW) {
+                const int left = iw < 0, right_end = iw + (mr - 1) * SW >= XW;
+                if (!left && !right_end) {
                     tap_inside(mr, line + iw * XW_S, right, w_step, acc);
+                } else if (PW > 0 && mr > 1 && !right_end && iw + SW >= 0) {
+                    tap_inside(mr - 1, line + (iw + SW) * XW_S, right, w_step, acc + 1);
+                } else if (mr > 1 && !left && iw + (mr - 2) * SW < XW) {
+                    tap_inside(mr - 1, line + iw * XW_S, right, w_step, acc);
                 } else {
                     long at[TILE];
                     int ok[TILE];
@@ -146,23 +162,26 @@ INLINE void row_tile(const int mr, __global const REAL *x, __global const REAL *
 #pragma unroll
     for (int r = 0; r < mr; r++)
 #pragma unroll
-        for (int v = 0; v < VECTORS; v++) STORE(acc[r][v], tile + r * PANEL + v * WEFT_LANES);
+        for (int v = 0; v < VECTORS; v++)
+            STORE(acc[r][v], tile + r * PANEL + v * WEFT_LANES);
 }
 
 #endif
 
 /* In the scope of a kernel: filters of the panel for pixel p, which lies at y. */
-#define STORE_PIXEL(r, p, y)                                                                       \
-    for (long j = 0; j < left; j++) (y)[j * OC_S] = THEN_AT(tile[(r) * PANEL + j], p, f0 + j);
+#define STORE_PIXEL(r, p, y)        \
+    for (long j = 0; j < left; j++) \
+        (y)[j * OC_S] = THEN_AT(tile[(r)*PANEL + j], p, f0 + j);
 
-#define PANEL_OF(index)                                                                            \
-    const long g = (index) / PANELS, q = (index) % PANELS, f0 = g * FG + q * PANEL;                \
-    const long left = min(FG - q * PANEL, (long)PANEL);                                            \
-    __global const REAL *w =                                                                       \
-        q < first_packed ? in1 + in1_offset + W_F(f0)                                              \
-                         : packed + packed_offset + (g * (PANELS - first_packed) + q - first_packed) * \
-                                                        (KD * KH * KW * CG * PANEL);               \
-    const long w_step = q < first_packed ? W_K(1) : PANEL;                                         \
+#define PANEL_OF(index)                                                                           \
+    const long g = (index) / PANELS, q = (index) % PANELS, f0 = g * FG + q * PANEL;               \
+    const long left = min(FG - q * PANEL, (long)PANEL);                                           \
+    __global const REAL *w =                                                                      \
+        q < first_packed                                                                          \
+            ? in1 + in1_offset + W_F(f0)                                                          \
+            : packed + packed_offset +                                                            \
+                  (g * (PANELS - first_packed) + q - first_packed) * (KD * KH * KW * CG * PANEL); \
+    const long w_step = q < first_packed ? W_K(1) : PANEL;                                        \
     REAL tile[TILE * PANEL];
 
 #ifdef CONV_ROW
@@ -175,14 +194,17 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_row(CONV_ARGS)
     __global const REAL *x = in0 + in0_offset + n * XN_S + g * CG * XC_S;
     __global OUT0_TYPE *y = out0 + out0_offset + n * ON_S + od * OD_S + oh * OH_S + f0 * OC_S;
     const int size = ow0 + TILE <= OW ? TILE : REST;
-    if (size == TILE) row_tile(TILE, x, w, w_step, od, oh, ow0, tile);
-    else row_tile(REST, x, w, w_step, od, oh, ow0, tile);
-    for (int r = 0; r < size; r++) STORE_PIXEL(r, line * OW + ow0 + r, y + (ow0 + r) * OW_S)
+    if (size == TILE)
+        row_tile(TILE, x, w, w_step, od, oh, ow0, tile);
+    else
+        row_tile(REST, x, w, w_step, od, oh, ow0, tile);
+    for (int r = 0; r < size; r++)
+        STORE_PIXEL(r, line * OW + ow0 + r, y + (ow0 + r) * OW_S)
 }
 
 #elif defined(CONV_FLAT)
-/* NDRange (blocks of TILE pixels of N * OD * OH * OW, 1, panels of all groups), groups of one: for rows that
- * are too short to be cut into tiles. */
+/* NDRange (blocks of TILE pixels of N * OD * OH * OW, 1, panels of all groups), groups of one: for
+ * rows that are too short to be cut into tiles. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_flat(CONV_ARGS)
 {
     const long p0 = get_global_id(0) * TILE, pixels = N * OD * OH * OW;
@@ -198,7 +220,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_flat(CONV_ARGS
         h[r] = p / OW % OH;
         v[r] = p % OW;
 #pragma unroll
-        for (int k = 0; k < VECTORS; k++) acc[r][k] = (REALV)(0);
+        for (int k = 0; k < VECTORS; k++)
+            acc[r][k] = (REALV)(0);
     }
     for (int kd = 0; kd < KD; kd++)
         for (int kh = 0; kh < KH; kh++)
@@ -217,9 +240,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_flat(CONV_ARGS
 #pragma unroll
     for (int r = 0; r < TILE; r++)
 #pragma unroll
-        for (int k = 0; k < VECTORS; k++) STORE(acc[r][k], tile + r * PANEL + k * WEFT_LANES);
+        for (int k = 0; k < VECTORS; k++)
+            STORE(acc[r][k], tile + r * PANEL + k * WEFT_LANES);
     for (int r = 0; r < TILE && p0 + r < pixels; r++) {
-        __global OUT0_TYPE *y = out0 + out0_offset + f0 * OC_S + n[r] * ON_S + d[r] * OD_S + h[r] * OH_S + v[r] * OW_S;
+        __global OUT0_TYPE *y =
+            out0 + out0_offset + f0 * OC_S + n[r] * ON_S + d[r] * OD_S + h[r] * OH_S + v[r] * OW_S;
         STORE_PIXEL(r, p0 + r, y)
     }
 }
@@ -228,7 +253,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_flat(CONV_ARGS
 
 #ifdef CONV_DEPTH
 #define WIDE 32
-/* NDRange (blocks of WIDE channels, N * OD * OH rows), groups of one: a filter a channel, CG and FG are 1. */
+/* NDRange (blocks of WIDE channels, N * OD * OH rows), groups of one: a filter a channel, CG and
+ * FG are 1. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_depth(CONV_ARGS)
 {
     const long c0 = get_global_id(0) * WIDE, line = get_global_id(1);
@@ -239,7 +265,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_depth(CONV_ARG
     out0 += out0_offset + n * ON_S + od * OD_S + oh * OH_S + c0 * OC_S;
     for (long ow = 0; ow < OW; ow++) {
         REAL sum[WIDE];
-        for (int l = 0; l < WIDE; l++) sum[l] = 0;
+        for (int l = 0; l < WIDE; l++)
+            sum[l] = 0;
         for (int kd = 0; kd < KD; kd++)
             for (int kh = 0; kh < KH; kh++)
                 for (int kw = 0; kw < KW; kw++) {
@@ -268,77 +295,78 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_depth(CONV_ARG
 #define DEPTH 16
 #define ROWS_OF_W (KD * KH * KW * CG)
 
-/* Implicit matrix product: pixels by filters through local memory. A group of 16 x 16 items makes a tile of
- * side = 16 * P pixels and filters, P x P results an item: pixels q * 64 + y * 4 + 0..3, filters
- * q * 64 + x * 4 + 0..3, q < P / 4. Item (x, y) fetches k = x of pixels y + 16 * e, and filters. */
-#define TILE_OF(P)                                                                                 \
-    __local REAL4 sa[DEPTH * (4 * P + 1)], sb[DEPTH * (4 * P + 1)];                                \
-    __local REAL *la = (__local REAL *)sa, *lb = (__local REAL *)sb;                               \
-    const int x = get_local_id(0), y = get_local_id(1), item = y * 16 + x;                         \
-    const long tiles = (FG + 16 * P - 1) / (16 * P), pixels = N * OD * OH * OW;                    \
-    const long g = get_group_id(1) / tiles, p0 = get_group_id(0) * 16 * P;                         \
-    const long q0 = get_group_id(1) % tiles * 16 * P, f0 = g * FG + q0;                            \
-    long base[P], d[P], h[P], v[P];                                                                \
-    REAL acc[P][P];                                                                                \
-    in0 += in0_offset + g * CG * XC_S;                                                             \
-    in1 += in1_offset;                                                                             \
-    _Pragma("unroll") for (int e = 0; e < P; e++)                                                  \
-    {                                                                                              \
-        const long p = min(p0 + y + 16 * e, pixels - 1);                                           \
-        base[e] = p / OW / OH / OD * XN_S;                                                         \
-        d[e] = p / OW / OH % OD * SD - PD;                                                         \
-        h[e] = p / OW % OH * SH - PH;                                                              \
-        v[e] = p % OW * SW - PW;                                                                   \
-        _Pragma("unroll") for (int j = 0; j < P; j++) acc[e][j] = 0;                               \
-    }                                                                                              \
-    for (long k0 = 0; k0 < ROWS_OF_W; k0 += DEPTH) {                                               \
-        const long k = k0 + x, c = k % CG, t = k / CG;                                             \
-        const long kd = t / KW / KH * DD, kh = t / KW % KH * DH, kw = t % KW * DW;                 \
-        _Pragma("unroll") for (int e = 0; e < P; e++)                                              \
-        {                                                                                          \
-            const long id = d[e] + kd, ih = h[e] + kh, iw = v[e] + kw;                             \
-            const int there = k < ROWS_OF_W && IN(id, XD) && IN(ih, XH) && IN(iw, XW);             \
-            la[x * (16 * P + 4) + y + 16 * e] =                                                    \
-                there ? in0[base[e] + id * XD_S + ih * XH_S + iw * XW_S + c * XC_S] : 0;           \
-        }                                                                                          \
-        _Pragma("unroll") for (int e = 0; e < P; e++)                                              \
-        {                                                                                          \
-            const int at = e * 256 + item, i = at / (16 * P), l = at % (16 * P);                   \
-            const int there = k0 + i < ROWS_OF_W && q0 + l < FG;                                   \
-            lb[i * (16 * P + 4) + l] = there ? in1[W_K(k0 + i) + W_F(f0 + l)] : 0;                 \
-        }                                                                                          \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                              \
-        for (int i = 0; i < DEPTH; i++) {                                                          \
-            REAL a[P], b[P];                                                                       \
-            _Pragma("unroll") for (int q = 0; q < P / 4; q++)                                      \
-            {                                                                                      \
-                vstore4(sa[i * (4 * P + 1) + q * 16 + y], q, a);                                   \
-                vstore4(sb[i * (4 * P + 1) + q * 16 + x], q, b);                                   \
-            }                                                                                      \
-            _Pragma("unroll") for (int r = 0; r < P; r++)                                          \
-                _Pragma("unroll") for (int j = 0; j < P; j++) acc[r][j] = fma(a[r], b[j], acc[r][j]); \
-        }                                                                                          \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                              \
-    }                                                                                              \
-    _Pragma("unroll") for (int r = 0; r < P; r++)                                                  \
-    {                                                                                              \
-        const long p = p0 + r / 4 * 64 + y * 4 + r % 4;                                            \
-        const long ow = p % OW, oh = p / OW % OH, od = p / OW / OH % OD, n = p / OW / OH / OD;     \
-        __global OUT0_TYPE *to = out0 + out0_offset + n * ON_S + od * OD_S + oh * OH_S + ow * OW_S; \
-        _Pragma("unroll") for (int j = 0; j < P; j++)                                              \
-        {                                                                                          \
-            const long q = j / 4 * 64 + x * 4 + j % 4;                                             \
-            if (p < pixels && q0 + q < FG) to[(f0 + q) * OC_S] = THEN_AT(acc[r][j], p, f0 + q);    \
-        }                                                                                          \
+/* Implicit matrix product: pixels by filters through local memory. A group of 16 x 16 items makes
+ * a tile of side = 16 * P pixels and filters, P x P results an item: pixels q * 64 + y * 4 + 0..3,
+ * filters q * 64 + x * 4 + 0..3, q < P / 4. Item (x, y) fetches k = x of pixels y + 16 * e, and
+ * filters. */
+#define TILE_OF(P)                                                                              \
+    __local REAL4 sa[DEPTH * (4 * P + 1)], sb[DEPTH * (4 * P + 1)];                             \
+    __local REAL *la = (__local REAL *)sa, *lb = (__local REAL *)sb;                            \
+    const int x = get_local_id(0), y = get_local_id(1), item = y * 16 + x;                      \
+    const long tiles = (FG + 16 * P - 1) / (16 * P), pixels = N * OD * OH * OW;                 \
+    const long g = get_group_id(1) / tiles, p0 = get_group_id(0) * 16 * P;                      \
+    const long q0 = get_group_id(1) % tiles * 16 * P, f0 = g * FG + q0;                         \
+    long base[P], d[P], h[P], v[P];                                                             \
+    REAL acc[P][P];                                                                             \
+    in0 += in0_offset + g * CG * XC_S;                                                          \
+    in1 += in1_offset;                                                                          \
+    _Pragma("unroll") for (int e = 0; e < P; e++)                                               \
+    {                                                                                           \
+        const long p = min(p0 + y + 16 * e, pixels - 1);                                        \
+        base[e] = p / OW / OH / OD * XN_S;                                                      \
+        d[e] = p / OW / OH % OD * SD - PD;                                                      \
+        h[e] = p / OW % OH * SH - PH;                                                           \
+        v[e] = p % OW * SW - PW;                                                                \
+        _Pragma("unroll") for (int j = 0; j < P; j++) acc[e][j] = 0;                            \
+    }                                                                                           \
+    for (long k0 = 0; k0 < ROWS_OF_W; k0 += DEPTH) {                                            \
+        const long k = k0 + x, c = k % CG, t = k / CG;                                          \
+        const long kd = t / KW / KH * DD, kh = t / KW % KH * DH, kw = t % KW * DW;              \
+        _Pragma("unroll") for (int e = 0; e < P; e++)                                           \
+        {                                                                                       \
+            const long id = d[e] + kd, ih = h[e] + kh, iw = v[e] + kw;                          \
+            const int there = k < ROWS_OF_W && IN(id, XD) && IN(ih, XH) && IN(iw, XW);          \
+            la[x * (16 * P + 4) + y + 16 * e] =                                                 \
+                there ? in0[base[e] + id * XD_S + ih * XH_S + iw * XW_S + c * XC_S] : 0;        \
+        }                                                                                       \
+        _Pragma("unroll") for (int e = 0; e < P; e++)                                           \
+        {                                                                                       \
+            const int at = e * 256 + item, i = at / (16 * P), l = at % (16 * P);                \
+            const int there = k0 + i < ROWS_OF_W && q0 + l < FG;                                \
+            lb[i * (16 * P + 4) + l] = there ? in1[W_K(k0 + i) + W_F(f0 + l)] : 0;              \
+        }                                                                                       \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                           \
+        for (int i = 0; i < DEPTH; i++) {                                                       \
+            REAL a[P], b[P];                                                                    \
+            _Pragma("unroll") for (int q = 0; q < P / 4; q++)                                   \
+            {                                                                                   \
+                vstore4(sa[i * (4 * P + 1) + q * 16 + y], q, a);                                \
+                vstore4(sb[i * (4 * P + 1) + q * 16 + x], q, b);                                \
+            }                                                                                   \
+            _Pragma("unroll") for (int r = 0; r < P; r++)                                       \
+                _Pragma("unroll") for (int j = 0; j < P; j++) acc[r][j] =                       \
+                    fma(a[r], b[j], acc[r][j]);                                                 \
+        }                                                                                       \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                           \
+    }                                                                                           \
+    _Pragma("unroll") for (int r = 0; r < P; r++)                                               \
+    {                                                                                           \
+        const long p = p0 + r / 4 * 64 + y * 4 + r % 4;                                         \
+        const long ow = p % OW, oh = p / OW % OH, od = p / OW / OH % OD, n = p / OW / OH / OD;  \
+        __global OUT0_TYPE *to =                                                                \
+            out0 + out0_offset + n * ON_S + od * OD_S + oh * OH_S + ow * OW_S;                  \
+        _Pragma("unroll") for (int j = 0; j < P; j++)                                           \
+        {                                                                                       \
+            const long q = j / 4 * 64 + x * 4 + j % 4;                                          \
+            if (p < pixels && q0 + q < FG) to[(f0 + q) * OC_S] = THEN_AT(acc[r][j], p, f0 + q); \
+        }                                                                                       \
     }
 
 /* NDRange (16 * tiles of 64 pixels, 16 * tiles of 64 filters of all groups), groups of 16 x 16. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_64(CONV_ARGS)
-{
-    TILE_OF(4)
-}
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_64(CONV_ARGS){ TILE_OF(4) }
 
-/* NDRange (16 * tiles of 128 pixels, 16 * tiles of 128 filters of all groups), groups of 16 x 16. */
+/* NDRange (16 * tiles of 128 pixels, 16 * tiles of 128 filters of all groups), groups of 16 x 16.
+ */
 __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_128(CONV_ARGS)
 {
     TILE_OF(8)

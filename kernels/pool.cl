@@ -1,5 +1,6 @@
-/* max_pool and avg_pool over 1, 2 or 3 spatial axes: x [n, spatial.., c], any strides. Missing axes have size 1.
- * NDRange: one work-item an element of the result, in row-major order; the global size may be rounded up. */
+/* max_pool and avg_pool over 1, 2 or 3 spatial axes: x [n, spatial.., c], any strides. Missing axes
+ * have size 1. NDRange: one work-item an element of the result, in row-major order; the global size
+ * may be rounded up. */
 #if IN0_RANK == 3
 #define IN_C IN0_S2
 #define OUT_DC OUT0_D2
@@ -40,8 +41,12 @@ long2 window(ulong o, long size, long stride, long low, long in)
     return (long2)(max(begin, 0L), min(begin + size, in));
 }
 
-/* Where output element i looks: its windows on the three axes, and its sample and channel's first element. */
-typedef struct place { long2 w1, w2, w3; ulong at; } place;
+/* Where output element i looks: its windows on the three axes, and its sample and channel's first
+ * element. */
+typedef struct place {
+    long2 w1, w2, w3;
+    ulong at;
+} place;
 
 place find(ulong i, ulong in_offset, long batch)
 {

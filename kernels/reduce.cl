@@ -1,12 +1,13 @@
 /* Reductions: y[o, i] = fn over m of x[o, m, i], with any groups of axes as o, m and i.
  *
- * In front stand: X_OUTER(o), X_MID(m), X_INNER(i), Y_OUTER(o), Y_INNER(i), where things lie, in terms of the
- * arguments so sm si to ti; ACC, the type that is added up in, and RAW, that of the result before THEN; one
- * of FN_SUM FN_PROD FN_MAX FN_MIN FN_ANY FN_ALL FN_ARGMAX FN_ARGMIN; FN_MEAN besides FN_SUM; LEAST and MOST of
- * ACC; WEFT_CPU on CPUs; ROWS_DENSE if neighbours in m lie side by side, COLUMNS_DENSE if those in i do.
+ * In front stand: X_OUTER(o), X_MID(m), X_INNER(i), Y_OUTER(o), Y_INNER(i), where things lie, in
+ * terms of the arguments so sm si to ti; ACC, the type that is added up in, and RAW, that of the
+ * result before THEN; one of FN_SUM FN_PROD FN_MAX FN_MIN FN_ANY FN_ALL FN_ARGMAX FN_ARGMIN;
+ * FN_MEAN besides FN_SUM; LEAST and MOST of ACC; WEFT_CPU on CPUs, with WIDE, the columns of a
+ * block; ROWS_DENSE if neighbours in m lie side by side, COLUMNS_DENSE if those in i do.
  *
- * With splits > 1 every part of m gives a partial result in `part`, [splits, outer * inner], and reduce_last
- * joins them in order: the same sums whatever the device's schedule. */
+ * With splits > 1 every part of m gives a partial result in `part`, [splits, outer * inner], and
+ * reduce_last joins them in order: the same sums whatever the device's schedule. */
 #if defined(FN_SUM)
 #define NEUTRAL ((ACC)0)
 #define BOTH(p, q) ((p) + (q))
@@ -40,16 +41,18 @@
 
 #define REDUCE_ARGS                                                                                \
     __global const IN0_TYPE *restrict in0, ulong in0_offset, __global ACC *restrict part,          \
-        ulong part_offset, __global OUT0_TYPE *restrict out0, ulong out0_offset, WEFT_EXTRAS long outer, \
-        long mid, long inner, long so, long sm, long si, long to, long ti, long splits, long block, \
-        long batch
+        ulong part_offset, __global OUT0_TYPE *restrict out0, ulong out0_offset,                   \
+        WEFT_EXTRAS long outer, long mid, long inner, long so, long sm, long si, long to, long ti, \
+        long splits, long block, long batch
 
 /* In the scope of a kernel: result (o, i) of part s, or of everything. */
-#define FINISH(v, s, o, i)                                                                         \
-    {                                                                                              \
-        const long index = (o) * inner + (i);                                                      \
-        if (splits > 1) part[part_offset + (s) * outer * inner + index] = (v);                     \
-        else out0[out0_offset + Y_OUTER(o) + Y_INNER(i)] = THEN(RESULT(v), index);                 \
+#define FINISH(v, s, o, i)                                                        \
+    {                                                                             \
+        const long index = (o)*inner + (i);                                       \
+        if (splits > 1)                                                           \
+            part[part_offset + (s)*outer * inner + index] = (v);                  \
+        else                                                                      \
+            out0[out0_offset + Y_OUTER(o) + Y_INNER(i)] = THEN(RESULT(v), index); \
     }
 
 #if defined(FN_ARGMAX) || defined(FN_ARGMIN)
@@ -91,7 +94,7 @@ __kernel void reduce_last(REDUCE_ARGS)
 }
 
 #ifdef WEFT_CPU
-#define WIDE 32
+#define LANES 32
 #define SPAN 512 /* so many are added up by themselves first: smaller rounding errors */
 
 /* NDRange (blocks of `block` rows, splits), groups of one. inner is 1. */
@@ -104,20 +107,22 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void reduce_rows(REDUCE_
         ACC total = NEUTRAL;
         long m = m0;
 #ifdef ROWS_DENSE
-        for (; m + WIDE <= m1;) {
-            ACC lane[WIDE];
-            const long end = min(m1, m + WIDE * SPAN);
+        for (; m + LANES <= m1;) {
+            ACC lane[LANES];
+            const long end = min(m1, m + LANES * SPAN);
 #pragma unroll
-            for (int l = 0; l < WIDE; l++) lane[l] = NEUTRAL;
-            for (; m + WIDE <= end; m += WIDE) {
+            for (int l = 0; l < LANES; l++)
+                lane[l] = NEUTRAL;
+            for (; m + LANES <= end; m += LANES) {
 #pragma unroll
-                for (int l = 0; l < WIDE; l++) {
+                for (int l = 0; l < LANES; l++) {
                     const ACC v = TAKE(x[m + l]);
                     lane[l] = BOTH(lane[l], v);
                 }
             }
-            for (int width = WIDE / 2; width > 0; width /= 2)
-                for (int l = 0; l < width; l++) lane[l] = BOTH(lane[l], lane[l + width]);
+            for (int width = LANES / 2; width > 0; width /= 2)
+                for (int l = 0; l < width; l++)
+                    lane[l] = BOTH(lane[l], lane[l + width]);
             total = BOTH(total, lane[0]);
         }
 #endif
@@ -137,11 +142,13 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void reduce_columns(REDU
     const int n = min(inner - i0, (long)WIDE);
     __global const IN0_TYPE *x = in0 + in0_offset + X_OUTER(o);
     ACC total[WIDE];
-    for (int l = 0; l < WIDE; l++) total[l] = NEUTRAL;
+    for (int l = 0; l < WIDE; l++)
+        total[l] = NEUTRAL;
     for (long m = m0; m < m1;) {
         ACC lane[WIDE];
         const long end = min(m1, m + SPAN);
-        for (int l = 0; l < WIDE; l++) lane[l] = NEUTRAL;
+        for (int l = 0; l < WIDE; l++)
+            lane[l] = NEUTRAL;
 #ifdef COLUMNS_DENSE
         if (n == WIDE)
             for (; m < end; m++) {
@@ -158,9 +165,11 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void reduce_columns(REDU
                 const ACC v = TAKE(x[X_MID(m) + X_INNER(i0 + l)]);
                 lane[l] = BOTH(lane[l], v);
             }
-        for (int l = 0; l < WIDE; l++) total[l] = BOTH(total[l], lane[l]);
+        for (int l = 0; l < WIDE; l++)
+            total[l] = BOTH(total[l], lane[l]);
     }
-    for (int l = 0; l < n; l++) FINISH(total[l], s, o, i0 + l)
+    for (int l = 0; l < n; l++)
+        FINISH(total[l], s, o, i0 + l)
 }
 #else
 #define GROUP 128
@@ -168,7 +177,8 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void reduce_columns(REDU
 /* NDRange (outer * inner, splits), any groups: one item a result. */
 __kernel void reduce_item(REDUCE_ARGS)
 {
-    const long index = get_global_id(0), o = index / inner, i = index - o * inner, s = get_global_id(1);
+    const long index = get_global_id(0), o = index / inner, i = index - o * inner,
+               s = get_global_id(1);
     const long m0 = s * mid / splits, m1 = (s + 1) * mid / splits;
     if (o >= outer) return;
     __global const IN0_TYPE *x = in0 + in0_offset + X_OUTER(o) + X_INNER(i);
@@ -184,7 +194,8 @@ __kernel void reduce_item(REDUCE_ARGS)
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void reduce_group(REDUCE_ARGS)
 {
     __local ACC lane[GROUP];
-    const long index = get_group_id(0), o = index / inner, i = index - o * inner, s = get_global_id(1);
+    const long index = get_group_id(0), o = index / inner, i = index - o * inner,
+               s = get_global_id(1);
     const long m0 = s * mid / splits, m1 = (s + 1) * mid / splits;
     const int l = get_local_id(0);
     __global const IN0_TYPE *x = in0 + in0_offset + X_OUTER(o) + X_INNER(i);

@@ -1,11 +1,12 @@
-/* softmax and log_softmax along a group m: y[o, m, i] = e / sum(e) with e = exp(x - max), or
- * x - max - log(sum(e)). NaN anywhere in a line makes all of it NaN.
+/* softmax and log_softmax along a group m: y[o, m, i] = e / sum(e) with e = exp(x - max), or x -
+ * max - log(sum(e)). NaN anywhere in a line makes all of it NaN.
  *
- * In front stand X_OUTER(o) X_MID(m) X_INNER(i) and Y_OUTER .., in terms of so sm si and to tm ti; REAL;
- * LOG_SOFTMAX; WEFT_CPU on CPUs; ROWS_DENSE if m lies side by side in x and y, COLUMNS_DENSE if i does. */
-#define SOFTMAX_ARGS                                                                               \
-    __global const REAL *restrict in0, ulong in0_offset, __global REAL *restrict out0,             \
-        ulong out0_offset, long outer, long mid, long inner, long so, long sm, long si, long to,   \
+ * In front stand X_OUTER(o) X_MID(m) X_INNER(i) and Y_OUTER .., in terms of so sm si and to tm ti;
+ * REAL; LOG_SOFTMAX; WEFT_CPU on CPUs; ROWS_DENSE if m lies side by side in x and y, COLUMNS_DENSE
+ * if i does. */
+#define SOFTMAX_ARGS                                                                             \
+    __global const REAL *restrict in0, ulong in0_offset, __global REAL *restrict out0,           \
+        ulong out0_offset, long outer, long mid, long inner, long so, long sm, long si, long to, \
         long tm, long ti, long block, long batch
 
 #define LARGER(p, q) ((q) > (p) || (q) != (q) ? (q) : (p))
@@ -33,33 +34,45 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void softmax_rows(SOFTMA
 #ifdef ROWS_DENSE
         const long whole = mid / WIDE * WIDE;
         if (whole) {
-            for (int l = 0; l < WIDE; l++) lane[l] = -INFINITY;
+            for (int l = 0; l < WIDE; l++)
+                lane[l] = -INFINITY;
             for (; m < whole; m += WIDE) {
 #pragma unroll
-                for (int l = 0; l < WIDE; l++) lane[l] = LARGER(lane[l], x[m + l]);
+                for (int l = 0; l < WIDE; l++)
+                    lane[l] = LARGER(lane[l], x[m + l]);
             }
-            for (int l = 0; l < WIDE; l++) most = LARGER(most, lane[l]);
+            for (int l = 0; l < WIDE; l++)
+                most = LARGER(most, lane[l]);
         }
-        for (; m < mid; m++) most = LARGER(most, x[m]);
-        for (m = 0; m < mid; m++) y[m] = exp(x[m] - most);
-        for (int l = 0; l < WIDE; l++) lane[l] = 0;
+        for (; m < mid; m++)
+            most = LARGER(most, x[m]);
+        for (m = 0; m < mid; m++)
+            y[m] = exp(x[m] - most);
+        for (int l = 0; l < WIDE; l++)
+            lane[l] = 0;
         for (m = 0; m < whole; m += WIDE) {
 #pragma unroll
-            for (int l = 0; l < WIDE; l++) lane[l] += y[m + l];
+            for (int l = 0; l < WIDE; l++)
+                lane[l] += y[m + l];
         }
-        for (int l = 0; l < WIDE; l++) sum += whole ? lane[l] : 0;
-        for (; m < mid; m++) sum += y[m];
+        for (int l = 0; l < WIDE; l++)
+            sum += whole ? lane[l] : 0;
+        for (; m < mid; m++)
+            sum += y[m];
         const REAL scale = SCALE(sum);
-        for (m = 0; m < mid; m++) y[m] = LAST(x[m], y[m], most, scale);
+        for (m = 0; m < mid; m++)
+            y[m] = LAST(x[m], y[m], most, scale);
 #else
-        for (; m < mid; m++) most = LARGER(most, x[X_MID(m)]);
+        for (; m < mid; m++)
+            most = LARGER(most, x[X_MID(m)]);
         for (m = 0; m < mid; m++) {
             const REAL e = exp(x[X_MID(m)] - most);
             y[Y_MID(m)] = e;
             sum += e;
         }
         const REAL scale = SCALE(sum);
-        for (m = 0; m < mid; m++) y[Y_MID(m)] = LAST(x[X_MID(m)], y[Y_MID(m)], most, scale);
+        for (m = 0; m < mid; m++)
+            y[Y_MID(m)] = LAST(x[X_MID(m)], y[Y_MID(m)], most, scale);
 #endif
     }
 }
@@ -77,14 +90,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void softmax_columns(SOF
         sum[l] = 0;
     }
     for (long m = 0; m < mid; m++)
-        for (int l = 0; l < n; l++) most[l] = LARGER(most[l], x[X_MID(m) + X_INNER(i0 + l)]);
+        for (int l = 0; l < n; l++)
+            most[l] = LARGER(most[l], x[X_MID(m) + X_INNER(i0 + l)]);
     for (long m = 0; m < mid; m++)
         for (int l = 0; l < n; l++) {
             const REAL e = exp(x[X_MID(m) + X_INNER(i0 + l)] - most[l]);
             y[Y_MID(m) + Y_INNER(i0 + l)] = e;
             sum[l] += e;
         }
-    for (int l = 0; l < n; l++) sum[l] = SCALE(sum[l]);
+    for (int l = 0; l < n; l++)
+        sum[l] = SCALE(sum[l]);
     for (long m = 0; m < mid; m++)
         for (int l = 0; l < n; l++) {
             __global REAL *at = y + Y_MID(m) + Y_INNER(i0 + l);
@@ -106,7 +121,8 @@ __kernel void softmax_item(SOFTMAX_ARGS)
         const REAL v = x[X_MID(m)];
         most = LARGER(most, v);
     }
-    for (long m = 0; m < mid; m++) sum += exp(x[X_MID(m)] - most);
+    for (long m = 0; m < mid; m++)
+        sum += exp(x[X_MID(m)] - most);
     const REAL scale = SCALE(sum);
     for (long m = 0; m < mid; m++) {
         const REAL v = x[X_MID(m)];
@@ -138,7 +154,8 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void softmax_group(S
     barrier(CLK_LOCAL_MEM_FENCE);
     most = lane[0];
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (long m = l; m < mid; m += GROUP) sum += exp(x[X_MID(m)] - most);
+    for (long m = l; m < mid; m += GROUP)
+        sum += exp(x[X_MID(m)] - most);
     lane[l] = sum;
     for (int width = GROUP / 2; width > 0; width /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE);

@@ -1,6 +1,6 @@
-/* Compiled programs on disk: one file a program, named by the hash of everything that went into it. A file
- * is written whole or not at all, is believed only if its size and hash are right and nobody else could
- * have written it, and is otherwise simply built again. */
+/* Compiled programs on disk: one file a program, named by the hash of everything that went into
+ * it. A file is written whole or not at all, is believed only if its size and hash are right and
+ * nobody else could have written it, and is otherwise simply built again. */
 #include "ocl.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -130,7 +130,8 @@ static void make_folders(char *path)
     }
 }
 
-void ocl_cache_store(const weft_host *host, const ocl_key *key, const unsigned char *data, size_t size)
+void ocl_cache_store(const weft_host *host, const ocl_key *key, const unsigned char *data,
+                     size_t size)
 {
     char path[PATH_SIZE], temporary[PATH_SIZE + 16];
     header head = { .key = *key, .content = content_key(data, size), .size = size };

@@ -1,5 +1,6 @@
-/* Opening a device: one context a device and process, so that programs are compiled once, and one in-order
- * queue a handle. Contexts stay until the process ends: CLBlast keeps programs by context. */
+/* Opening a device: one context a device and process, so that programs are compiled once, and one
+ * in-order queue a handle. Contexts stay until the process ends: CLBlast keeps programs by
+ * context. */
 #include "ocl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ static weft_status get_context(const weft_host *host, ocl_device *device, cl_con
     return st;
 }
 
-static weft_status make_queue(weft_dev *dev, cl_command_queue_properties wanted, cl_command_queue *queue)
+static weft_status make_queue(weft_dev *dev, cl_command_queue_properties wanted,
+                              cl_command_queue *queue)
 {
     cl_int code = CL_SUCCESS;
     cl_command_queue made =
@@ -33,9 +35,9 @@ static weft_status make_queue(weft_dev *dev, cl_command_queue_properties wanted,
     return WEFT_OK;
 }
 
-/* Words that choose kernels: settings opencl_variant=cpu|gpu and gemm=weft|clblast, for tests and for
- * measuring. Without them CPUs get kernels for CPUs and Weft's own gemm (measured: 420 against 30
- * GFLOP/s), other devices kernels with local memory, and CLBlast. */
+/* Words that choose kernels: settings opencl_variant=cpu|gpu and gemm=weft|clblast, for tests and
+ * for measuring. Without them CPUs get kernels for CPUs and Weft's own gemm (measured: 420 against
+ * 30 GFLOP/s), other devices kernels with local memory, and CLBlast. */
 static weft_status choose_kernels(weft_dev *dev)
 {
     const weft_host *host = dev->host;
@@ -44,7 +46,8 @@ static weft_status choose_kernels(weft_dev *dev)
     dev->cpu = dev->device->is_cpu;
     if (variant && *variant) {
         if (strcmp(variant, "cpu") && strcmp(variant, "gpu"))
-            return ocl_fail(host, WEFT_E_ARG, "WEFT_OPENCL_VARIANT is \"%s\": give cpu or gpu", variant);
+            return ocl_fail(host, WEFT_E_ARG, "WEFT_OPENCL_VARIANT is \"%s\": give cpu or gpu",
+                            variant);
         dev->cpu = !strcmp(variant, "cpu");
     }
     dev->clblast = !dev->device->is_cpu;
@@ -65,11 +68,13 @@ weft_status ocl_open(const weft_host *host, uint32_t dev, const char *options, w
     weft_status st = ocl_devices(host, &list, &n, NULL, 0);
     if (st) return st;
     if (options && *options)
-        return ocl_fail(host, WEFT_E_ARG, "opencl: the device has no options, \"%s\" was given", options);
+        return ocl_fail(host, WEFT_E_ARG, "opencl: the device has no options, \"%s\" was given",
+                        options);
     if (dev >= n) return ocl_fail(host, WEFT_E_NOTFOUND, "opencl:%u: there are %u devices", dev, n);
     if (!list[dev].info.usable || !ocl_device_chosen(host, &list[dev]))
-        return ocl_fail(host, WEFT_E_DEVICE, "opencl:%u (%s) cannot be used: %s", dev, list[dev].info.name,
-                        list[dev].info.usable ? "WEFT_OPENCL_DEVICES leaves it out" : list[dev].info.why);
+        return ocl_fail(
+            host, WEFT_E_DEVICE, "opencl:%u (%s) cannot be used: %s", dev, list[dev].info.name,
+            list[dev].info.usable ? "WEFT_OPENCL_DEVICES leaves it out" : list[dev].info.why);
     if (!(made = calloc(1, sizeof *made)))
         return ocl_fail(host, WEFT_E_NOMEM, "opencl:%u: no memory for a handle", dev);
     made->host = host;

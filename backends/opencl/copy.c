@@ -4,7 +4,7 @@
 #include <string.h>
 #include "kernels/movement.cl.h"
 
-enum { CPU_CHUNK = 8192, TILE_WIDE = 64, TILE_HIGH = 16 };
+enum { CPU_CHUNK = 8192, TILE_SIDE = 128 };
 
 static weft_status get_program(ocl_call *call, size_t size, cl_program *program)
 {
@@ -19,7 +19,8 @@ static weft_status get_program(ocl_call *call, size_t size, cl_program *program)
         ocl_request request = { text.data, NULL, call->step->op->name, call->base.path };
         if (text.failed)
             st = ocl_fail(dev->host, WEFT_E_NOMEM, "%s: no memory for a copy", call->base.path);
-        else st = ocl_program_get(dev, &request, &dev->movement[which]);
+        else
+            st = ocl_program_get(dev, &request, &dev->movement[which]);
     }
     ocl_text_finish(&text);
     *program = dev->movement[which];
@@ -60,14 +61,16 @@ static uint64_t blocks(int64_t n, int64_t size)
     return (uint64_t)((n + size - 1) / size);
 }
 
-static void cpu_range(const int64_t *ints, uint32_t loops, int64_t *chunk, int64_t *block, size_t *global)
+static void cpu_range(const int64_t *ints, uint32_t loops, int64_t *chunk, int64_t *block,
+                      size_t *global)
 {
     const int64_t *s = ints + 2 * loops;
     int64_t n0 = ints[0], n1 = ints[1], outer = 1;
-    for (uint32_t k = 2; k < loops; k++) outer *= ints[k];
+    for (uint32_t k = 2; k < loops; k++)
+        outer *= ints[k];
     int across = loops == 3 && s[1] == 1 && s[0] != 1 && s[0] != 0;
-    *chunk = across ? TILE_WIDE : n0 < CPU_CHUNK ? n0 : CPU_CHUNK;
-    *block = across ? TILE_HIGH : n0 < CPU_CHUNK ? CPU_CHUNK / n0 : 1;
+    *chunk = across ? TILE_SIDE : n0 < CPU_CHUNK ? n0 : CPU_CHUNK;
+    *block = across ? TILE_SIDE : n0 < CPU_CHUNK ? CPU_CHUNK / n0 : 1;
     global[0] = (size_t)blocks(n0, *chunk);
     global[1] = (size_t)blocks(n1, *block);
     global[2] = (size_t)outer;
@@ -79,8 +82,13 @@ static weft_status launch_loops(ocl_call *call, const ocl_nest *nest, const weft
     int64_t ints[3 * WEFT_MAX_RANK + 3] = { 0 };
     uint32_t loops = bits || nest->rank > 3 ? 8 : 3, n = loop_arguments(nest, loops, ints);
     cl_program program = NULL;
-    weft_cl_launch l = { .struct_size = sizeof l, .n_views = bits ? 1 : 2, .views = views, .ints = ints,
-                         .kernel = bits ? "fill8" : loops == 3 ? "copy3" : "copy8" };
+    weft_cl_launch l = { .struct_size = sizeof l,
+                         .n_views = bits ? 1 : 2,
+                         .views = views,
+                         .ints = ints,
+                         .kernel = bits         ? "fill8"
+                                   : loops == 3 ? "copy3"
+                                                : "copy8" };
     weft_status st = get_program(call, ocl_type_size(views[0]->dtype), &program);
     if (st) return st;
     if (call->dev->cpu) {
@@ -97,7 +105,8 @@ static weft_status launch_loops(ocl_call *call, const ocl_nest *nest, const weft
         l.global[2] = (size_t)ints[2];
     } else {
         l.global[0] = 1;
-        for (uint32_t k = 0; k < loops; k++) l.global[0] *= (size_t)ints[k];
+        for (uint32_t k = 0; k < loops; k++)
+            l.global[0] *= (size_t)ints[k];
     }
     n += 2;
     if (bits) ints[n++] = *bits;
@@ -112,7 +121,8 @@ static int empty(const ocl_nest *nest)
     return 0;
 }
 
-weft_status ocl_copy_nest(ocl_call *call, const weft_view *dst, const weft_view *src, ocl_nest *nest)
+weft_status ocl_copy_nest(ocl_call *call, const weft_view *dst, const weft_view *src,
+                          ocl_nest *nest)
 {
     const weft_view *views[2] = { dst, src };
     if (empty(nest)) return WEFT_OK;
@@ -136,7 +146,8 @@ static int is_dense(const weft_view *v)
 static void dense_strides(ocl_nest *nest, uint32_t tensor)
 {
     int64_t step = 1;
-    for (uint32_t k = nest->rank; k-- > 0; step *= nest->dim[k]) nest->stride[tensor][k] = step;
+    for (uint32_t k = nest->rank; k-- > 0; step *= nest->dim[k])
+        nest->stride[tensor][k] = step;
 }
 
 static void view_strides(ocl_nest *nest, uint32_t tensor, const weft_view *v)
@@ -151,7 +162,8 @@ static int same_dims(const weft_view *a, const weft_view *b)
     return a->rank == b->rank && !memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim);
 }
 
-/* Element i of src becomes element i of dst, in row-major order; shapes may differ, counts may not. */
+/* Element i of src becomes element i of dst, in row-major order; shapes may differ, counts may
+ * not. */
 weft_status ocl_copy(ocl_call *call, const weft_view *dst, const weft_view *src)
 {
     ocl_nest nest = { .n = 2 };
@@ -184,10 +196,14 @@ static int64_t bits_of(weft_dtype dtype, double value)
 {
     int64_t bits = 0;
     float f = (float)value;
-    if (dtype == WEFT_F32) memcpy(&bits, &f, sizeof f);
-    else if (dtype == WEFT_F64) memcpy(&bits, &value, sizeof value);
-    else if (dtype == WEFT_BOOL) bits = value != 0;
-    else bits = (int64_t)value;
+    if (dtype == WEFT_F32)
+        memcpy(&bits, &f, sizeof f);
+    else if (dtype == WEFT_F64)
+        memcpy(&bits, &value, sizeof value);
+    else if (dtype == WEFT_BOOL)
+        bits = value != 0;
+    else
+        bits = (int64_t)value;
     return bits;
 }
 

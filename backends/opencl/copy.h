@@ -2,6 +2,8 @@
 #ifndef OCL_COPY_H
 #define OCL_COPY_H
 #include "step.h"
-/* Tensor 0 of nest is dst, tensor 1 src; its numbers are numbers, src's strides may be negative. One launch. */
-weft_status ocl_copy_nest(ocl_call *call, const weft_view *dst, const weft_view *src, ocl_nest *nest);
+/* Tensor 0 of nest is dst, tensor 1 src; its numbers are numbers, src's strides may be negative.
+ * One launch. */
+weft_status ocl_copy_nest(ocl_call *call, const weft_view *dst, const weft_view *src,
+                          ocl_nest *nest);
 #endif

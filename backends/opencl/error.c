@@ -1,4 +1,5 @@
-/* Failures in words: the names of OpenCL's and CLBlast's codes, and the way to the host's record. */
+/* Failures in words: the names of OpenCL's and CLBlast's codes, and the way to the host's record.
+ */
 #include "ocl.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +8,10 @@ static const struct {
     int code;
     const char *name;
 } names[] = {
-#define NAME(n) { n, #n }
+#define NAME(n) \
+    {           \
+        n, #n   \
+    }
     NAME(CL_DEVICE_NOT_FOUND),
     NAME(CL_DEVICE_NOT_AVAILABLE),
     NAME(CL_COMPILER_NOT_AVAILABLE),

@@ -1,5 +1,5 @@
-/* Elementwise expressions as OpenCL C: a typed program of weft/map.h becomes one static function, which
- * `map` kernels and the epilogue THEN call. */
+/* Elementwise expressions as OpenCL C: a typed program of weft/map.h becomes one static function,
+ * which `map` kernels and the epilogue THEN call. */
 #include "step.h"
 #include <inttypes.h>
 #include <math.h>
@@ -34,8 +34,8 @@ static const weft_map_api *get_api(const weft_host *host)
     return host->extension ? host->extension(host, WEFT_MAP_ID) : NULL;
 }
 
-weft_status ocl_map_parse(weft_dev *dev, const char *path, const char *expr, const weft_dtype *in, uint32_t n,
-                          weft_dtype want, weft_map_program **program)
+weft_status ocl_map_parse(weft_dev *dev, const char *path, const char *expr, const weft_dtype *in,
+                          uint32_t n, weft_dtype want, weft_map_program **program)
 {
     const weft_map_api *api = get_api(dev->host);
     if (!api)
@@ -54,14 +54,12 @@ static void constant_text(ocl_text *text, weft_dtype dtype, double v)
 {
     int f32 = dtype == WEFT_F32;
     if (!f32 && dtype != WEFT_F64) {
-        if (v == -9223372036854775808.0) ocl_text_add(text, "LONG_MIN");
-        else ocl_text_add(text, dtype == WEFT_I64 ? "%" PRId64 "L" : "%" PRId64, (int64_t)v);
-    } else if (isnan(v)) {
-        ocl_text_add(text, f32 ? "NAN" : "(double)NAN");
-    } else if (isinf(v) || (f32 && isinf((float)v))) {
-        ocl_text_add(text, "%s(%s)INFINITY", v < 0 ? "-" : "", f32 ? "float" : "double");
+        if (v == -9223372036854775808.0)
+            ocl_text_add(text, "LONG_MIN");
+        else
+            ocl_text_add(text, dtype == WEFT_I64 ? "%" PRId64 "L" : "%" PRId64, (int64_t)v);
     } else {
-        ocl_text_add(text, f32 ? "%af" : "%a", f32 ? (double)(float)v : v); /* hexadecimal: exact */
+        ocl_text_real(text, v, !f32);
     }
 }
 
@@ -69,10 +67,14 @@ static void constant_text(ocl_text *text, weft_dtype dtype, double v)
 static void call_text(ocl_text *text, const weft_map_ins *ins)
 {
     for (const char *p = ins->fn->opencl; *p; p++) {
-        if (*p != '$') ocl_text_append(text, p, 1);
-        else if (*++p == 'T') ocl_text_add(text, "%s", ocl_type_name(ins->type));
-        else if (*p >= '0' && *p <= '2') ocl_text_add(text, "v%u", ins->arg[*p - '0']);
-        else break;
+        if (*p != '$')
+            ocl_text_append(text, p, 1);
+        else if (*++p == 'T')
+            ocl_text_add(text, "%s", ocl_type_name(ins->type));
+        else if (*p >= '0' && *p <= '2')
+            ocl_text_add(text, "v%u", ins->arg[*p - '0']);
+        else
+            break;
     }
 }
 
@@ -117,10 +119,13 @@ void ocl_map_function(ocl_text *text, const weft_map_program *program, const cha
     if (!f64 && ocl_map_f64(program))
         ocl_text_add(text, "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n#define WEFT_F64 1\n");
     ocl_text_add(text, "%s\n#line 1 \"%s\"\n", (const char *)weft_cl_map, name);
-    ocl_text_add(text, "static inline %s %s(", ocl_type_name(program->ins[program->result].dtype), name);
+    ocl_text_add(text, "static inline %s %s(", ocl_type_name(program->ins[program->result].dtype),
+                 name);
     for (uint32_t k = 0; k < program->n_inputs; k++)
-        ocl_text_add(text, "%sconst %s x%u", k ? ", " : "", ocl_type_name(input_type(program, k)), k);
+        ocl_text_add(text, "%sconst %s x%u", k ? ", " : "", ocl_type_name(input_type(program, k)),
+                     k);
     ocl_text_add(text, ")\n{\n");
-    for (uint32_t i = 0; i < program->n_ins; i++) instruction_text(text, &program->ins[i], i);
+    for (uint32_t i = 0; i < program->n_ins; i++)
+        instruction_text(text, &program->ins[i], i);
     ocl_text_add(text, "    return v%u;\n}\n", program->result);
 }

@@ -1,5 +1,5 @@
-/* Index arithmetic over sizes that may depend on the batch: what lets one compiled kernel serve every
- * batch, and neighbouring dimensions be walked as one. */
+/* Index arithmetic over sizes that may depend on the batch: what lets one compiled kernel serve
+ * every batch, and neighbouring dimensions be walked as one. */
 #include "step.h"
 #include <string.h>
 
@@ -19,9 +19,12 @@ int ocl_symbol_mul(int64_t a, int64_t b, int64_t *product)
 
 void ocl_symbol_text(ocl_text *text, int64_t symbol)
 {
-    if (symbol >= 0) ocl_text_add(text, "(%lld)", (long long)symbol);
-    else if (symbol == -1) ocl_text_add(text, "(batch)");
-    else ocl_text_add(text, "(%lld*batch)", -(long long)symbol);
+    if (symbol >= 0)
+        ocl_text_add(text, "(%lld)", (long long)symbol);
+    else if (symbol == -1)
+        ocl_text_add(text, "(batch)");
+    else
+        ocl_text_add(text, "(%lld*batch)", -(long long)symbol);
 }
 
 void ocl_nest_axes(ocl_nest *nest, const weft_operand *operand, const int32_t *axes, uint32_t n)
@@ -58,7 +61,8 @@ static int joins(const ocl_nest *nest, uint32_t outer, uint32_t inner)
 static void take(ocl_nest *nest, uint32_t to, uint32_t from)
 {
     nest->dim[to] = nest->dim[from];
-    for (uint32_t t = 0; t < nest->n; t++) nest->stride[t][to] = nest->stride[t][from];
+    for (uint32_t t = 0; t < nest->n; t++)
+        nest->stride[t][to] = nest->stride[t][from];
 }
 
 void ocl_nest_merge(ocl_nest *nest)
@@ -94,7 +98,8 @@ static void divisor_text(ocl_text *text, const ocl_nest *nest, uint32_t first, u
     ocl_symbol_text(text, product);
 }
 
-void ocl_nest_index(ocl_text *text, const ocl_nest *nest, uint32_t rank, uint32_t k, const char *var)
+void ocl_nest_index(ocl_text *text, const ocl_nest *nest, uint32_t rank, uint32_t k,
+                    const char *var)
 {
     const int64_t *stride = nest->stride[k];
     int terms = 0;

@@ -1,17 +1,17 @@
-/* conv: the step's numbers as macros for kernels/conv.cl, and the choice among its kernels by shape and
- * device. A 1 x 1 filter with stride 1 is a matrix product, and is handed to gemm. */
+/* conv: the step's numbers as macros for kernels/conv.cl, and the choice among its kernels by
+ * shape and device. A 1 x 1 filter with stride 1 is a matrix product, and is handed to gemm. */
 #include "step.h"
 #include <string.h>
 #include "kernels/conv.cl.h"
 #include "kernels/gemm.cl.h"
 
-enum { SPATIAL = 3 };                /* fewer axes: the first ones are 1 */
+enum { SPATIAL = 3 }; /* fewer axes: the first ones are 1 */
 typedef enum form { SIMPLE, ROW, FLAT, DEPTH, TILES } form;
 
 typedef struct shape {
     int64_t n, x[SPATIAL], y[SPATIAL], k[SPATIAL], stride[SPATIAL], dilation[SPATIAL], low[SPATIAL];
-    int64_t channels, filters, groups;           /* of a group; how many groups */
-    int64_t x_stride[SPATIAL + 2], y_stride[SPATIAL + 2];      /* n, spatial, channel */
+    int64_t channels, filters, groups;                    /* of a group; how many groups */
+    int64_t x_stride[SPATIAL + 2], y_stride[SPATIAL + 2]; /* n, spatial, channel */
     ocl_nest w_k, w_f;
     int64_t vectors, tile, rest;
     form form;
@@ -52,13 +52,15 @@ static form form_of(const weft_dev *dev, const shape *s)
     int dense = s->filters >= 4 || s->groups == 1;
     if (!all_numbers(s)) return SIMPLE;
     if (!dev->cpu)
-        return s->filters >= 16 && device->max_group >= 256 && device->local_memory >= 20480 ? TILES
-                                                                                            : SIMPLE;
+        return s->filters >= 16 && device->max_group >= 256 && device->local_memory >= 20480
+                   ? TILES
+                   : SIMPLE;
     if (s->channels == 1 && s->filters == 1 && s->groups > 1) return DEPTH;
     return !dense ? SIMPLE : s->y[SPATIAL - 1] >= 6 ? ROW : FLAT;
 }
 
-/* Rows are cut into tiles of equal size, the last perhaps shorter, as large as the registers allow. */
+/* Rows are cut into tiles of equal size, the last perhaps shorter, as large as the registers
+ * allow. */
 static void tiles(const weft_dev *dev, int f64, shape *s)
 {
     int many = ocl_rows(dev) == 12;
@@ -78,14 +80,17 @@ static shape shape_of(const weft_dev *dev, const weft_step *step)
 {
     const weft_operand *x = step->in[0], *w = step->in[1], *y = step->out[0];
     int32_t axes[WEFT_MAX_RANK], last = x->rank - 1;
-    shape s = { .n = x->dim[0], .groups = step->attr_i(step, "groups"), .channels = w->dim[last - 1] };
+    shape s = { .n = x->dim[0],
+                .groups = step->attr_i(step, "groups"),
+                .channels = w->dim[last - 1] };
     spatial(&s, step);
     s.filters = w->dim[last] / s.groups;
     s.x_stride[0] = x->stride[0];
     s.y_stride[0] = y->stride[0];
     s.x_stride[SPATIAL + 1] = x->stride[last];
     s.y_stride[SPATIAL + 1] = y->stride[last];
-    for (int32_t k = 0; k <= last; k++) axes[k] = k;
+    for (int32_t k = 0; k <= last; k++)
+        axes[k] = k;
     ocl_nest_axes(&s.w_k, w, axes, (uint32_t)last);
     ocl_nest_axes(&s.w_f, w, axes + last, 1);
     s.form = form_of(dev, &s);
@@ -102,7 +107,8 @@ static void number(ocl_source *src, const char *name, int64_t symbol)
 
 static void numbers(ocl_source *src, const char *const *names, const int64_t *symbols, int n)
 {
-    for (int k = 0; k < n; k++) number(src, names[k], symbols[k]);
+    for (int k = 0; k < n; k++)
+        number(src, names[k], symbols[k]);
 }
 
 static void index_macro(ocl_source *src, const char *name, const ocl_nest *nest)
@@ -124,8 +130,10 @@ static weft_status write(ocl_source *src)
     numbers(src, (const char *const[]){ "SD", "SH", "SW" }, s.stride, SPATIAL);
     numbers(src, (const char *const[]){ "DD", "DH", "DW" }, s.dilation, SPATIAL);
     numbers(src, (const char *const[]){ "PD", "PH", "PW" }, s.low, SPATIAL);
-    numbers(src, (const char *const[]){ "XN_S", "XD_S", "XH_S", "XW_S", "XC_S" }, s.x_stride, SPATIAL + 2);
-    numbers(src, (const char *const[]){ "ON_S", "OD_S", "OH_S", "OW_S", "OC_S" }, s.y_stride, SPATIAL + 2);
+    numbers(src, (const char *const[]){ "XN_S", "XD_S", "XH_S", "XW_S", "XC_S" }, s.x_stride,
+            SPATIAL + 2);
+    numbers(src, (const char *const[]){ "ON_S", "OD_S", "OH_S", "OW_S", "OC_S" }, s.y_stride,
+            SPATIAL + 2);
     numbers(src, (const char *const[]){ "N", "CG", "FG", "GROUPS" },
             (const int64_t[]){ s.n, s.channels, s.filters, s.groups }, 4);
     numbers(src, (const char *const[]){ "VECTORS", "TILE", "REST" },
@@ -133,7 +141,8 @@ static weft_status write(ocl_source *src)
     index_macro(src, "W_K", &s.w_k);
     index_macro(src, "W_F", &s.w_f);
     if (s.form != SIMPLE) ocl_text_add(src->text, "#define %s 1\n", forms[s.form]);
-    for (int32_t k = 0; k < rank - 1; k++) groups[0].axis[groups[0].n++] = k;
+    for (int32_t k = 0; k < rank - 1; k++)
+        groups[0].axis[groups[0].n++] = k;
     groups[1].axis[groups[1].n++] = rank - 1;
     ocl_source_then_at(src, groups, 2);
     return WEFT_OK;
@@ -142,8 +151,10 @@ static weft_status write(ocl_source *src)
 static weft_status launch(ocl_call *call, const weft_view *packed, int64_t first, weft_cl_launch *l)
 {
     const weft_kernel_call *base = &call->base;
-    const weft_view *views[4 + WEFT_MAP_MAX_INPUTS] = { base->in[0], base->in[1], packed, base->out[0] };
-    for (uint32_t k = 0; k < base->n_extra; k++) views[4 + k] = base->in[base->n_in - base->n_extra + k];
+    const weft_view *views[4 + WEFT_MAP_MAX_INPUTS] = { base->in[0], base->in[1], packed,
+                                                        base->out[0] };
+    for (uint32_t k = 0; k < base->n_extra; k++)
+        views[4 + k] = base->in[base->n_in - base->n_extra + k];
     l->struct_size = sizeof *l;
     l->n_views = 4 + base->n_extra;
     l->n_ints = 1;
@@ -157,13 +168,16 @@ static int64_t blocks(int64_t n, int64_t size)
     return (n + size - 1) / size;
 }
 
-/* Rows and flat tiles: filters are read in place where whole vectors of them lie side by side, the others
- * are packed first. */
-static weft_status panels(ocl_call *call, const shape *s, weft_cl_launch *l)
+/* Rows and flat tiles: filters are read in place where whole vectors of them lie side by side, the
+ * others are packed first. */
+static weft_status panels(ocl_call *call, const shape *s, int64_t pixels, weft_cl_launch *l)
 {
-    int64_t panel = s->vectors * (int64_t)ocl_lanes(call->dev, call->f64), n = blocks(s->filters, panel);
+    int64_t panel = s->vectors * (int64_t)ocl_lanes(call->dev, call->f64),
+            n = blocks(s->filters, panel);
     int64_t rows = s->k[0] * s->k[1] * s->k[2] * s->channels;
     int direct = s->w_k.rank <= 1 && (s->w_f.rank == 0 || s->w_f.stride[0][0] == 1);
+    if (direct)
+        direct = !ocl_pack_pays(pixels, rows, ocl_group_stride(&s->w_k, 1) * (call->f64 ? 8 : 4));
     int64_t first = direct ? s->filters / panel : 0;
     weft_view packed = ocl_work(call, call->f64 ? WEFT_F64 : WEFT_F32, 0,
                                 (uint64_t)(s->groups * (n - first) * panel * rows));
@@ -172,8 +186,12 @@ static weft_status panels(ocl_call *call, const shape *s, weft_cl_launch *l)
     l->global[2] = (size_t)(n * s->groups);
     if (packed.count) {
         const weft_view *views[] = { call->base.in[1], &packed };
-        weft_cl_launch pack = { .struct_size = sizeof pack, .n_views = 2, .n_ints = 1,
-                                .kernel = "conv_pack", .local = { 1, 1, 1 }, .views = views,
+        weft_cl_launch pack = { .struct_size = sizeof pack,
+                                .n_views = 2,
+                                .n_ints = 1,
+                                .kernel = "conv_pack",
+                                .local = { 1, 1, 1 },
+                                .views = views,
                                 .ints = &first };
         pack.global[0] = (size_t)(n - first);
         pack.global[1] = (size_t)blocks(rows, 64);
@@ -219,12 +237,12 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
         l.kernel = "conv_row";
         l.global[0] = (size_t)blocks(width, s.tile);
         l.global[1] = (size_t)(pixels / width);
-        return panels(call, &s, &l);
+        return panels(call, &s, pixels, &l);
     case FLAT:
         l.kernel = "conv_flat";
         l.global[0] = (size_t)blocks(pixels, s.tile);
         l.global[1] = 1;
-        return panels(call, &s, &l);
+        return panels(call, &s, pixels, &l);
     case DEPTH:
         l = (weft_cl_launch){ .kernel = "conv_depth", .local = { 1, 1, 1 } };
         l.global[0] = (size_t)blocks(filters, 32);
@@ -237,11 +255,12 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     return launch(call, &none, 0, &l);
 }
 
-/* ---- 1 x 1 ------------------------------------------------------------------------------------------ */
+/* ---- 1 x 1 ---- */
 static void lines_of(ocl_nest *nest, const weft_operand *o)
 {
     int32_t axes[WEFT_MAX_RANK];
-    for (int32_t k = 0; k < o->rank; k++) axes[k] = k;
+    for (int32_t k = 0; k < o->rank; k++)
+        axes[k] = k;
     ocl_nest_axes(nest, o, axes, (uint32_t)o->rank - 1);
 }
 
@@ -251,7 +270,8 @@ static weft_status write_point(ocl_source *src)
     ocl_axes groups[3] = { { 0 } };
     ocl_text_add(src->text, "#define A_BATCH(x) ((x)*a_sz)\n#define B_BATCH(x) ((x)*b_sz)\n"
                             "#define C_BATCH(x) ((x)*c_sz)\n");
-    for (int32_t k = 0; k < rank - 1; k++) groups[1].axis[groups[1].n++] = k;
+    for (int32_t k = 0; k < rank - 1; k++)
+        groups[1].axis[groups[1].n++] = k;
     groups[2].axis[groups[2].n++] = rank - 1;
     ocl_source_then_at(src, groups, 3);
     return WEFT_OK;
@@ -265,12 +285,22 @@ static weft_status enqueue_point(const weft_kernel_call *base, const weft_cl *cl
     ocl_nest xm, ym;
     lines_of(&xm, call->step->in[0]);
     lines_of(&ym, call->step->out[0]);
-    ocl_product p = { .program = call->program, .a = *x, .b = *w, .c = *y, .alpha = 1, .f64 = call->f64,
-                      .extra = base->in + (base->n_in - base->n_extra), .n_extra = base->n_extra,
-                      .then = ocl_then(call->step) != NULL, .m = 1, .n = w->dim[last],
-                      .k = w->dim[last - 1], .z = 1 };
+    ocl_product p = { .program = call->program,
+                      .a = *x,
+                      .b = *w,
+                      .c = *y,
+                      .alpha = 1,
+                      .f64 = call->f64,
+                      .extra = base->in + (base->n_in - base->n_extra),
+                      .n_extra = base->n_extra,
+                      .then = ocl_then(call->step) != NULL,
+                      .m = 1,
+                      .n = w->dim[last],
+                      .k = w->dim[last - 1],
+                      .z = 1 };
     (void)cl;
-    for (int32_t k = 0; k < last; k++) p.m *= y->dim[k];
+    for (int32_t k = 0; k < last; k++)
+        p.m *= y->dim[k];
     p.a_rs = ocl_group_stride(&xm, base->batch);
     p.a_cs = x->stride[last];
     p.b_rs = w->stride[last - 1];
@@ -280,8 +310,8 @@ static weft_status enqueue_point(const weft_kernel_call *base, const weft_cl *cl
     return ocl_product_record(call, &p);
 }
 
-#define FLAGS                                                                                      \
-    WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |                    \
+#define FLAGS                                                                   \
+    WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED | \
         WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64
 
 static const ocl_op point = {

@@ -1,17 +1,19 @@
-/* gather: rows of x by number, with every index checked on the device; finish() reports a bad one. */
+/* gather: rows of x by number, with every index checked on the device; finish() reports a bad one.
+ */
 #include "step.h"
 #include <stdio.h>
 #include "kernels/gather.cl.h"
 
 typedef struct shape {
-    int32_t axis, last;              /* last: the first axis of the result behind the indices */
+    int32_t axis, last; /* last: the first axis of the result behind the indices */
     ocl_nest x_outer, x_inner, j, y_outer, y_mid, y_inner;
 } shape;
 
 static void range(ocl_nest *nest, const weft_operand *o, int32_t from, int32_t to)
 {
     int32_t axes[WEFT_MAX_RANK];
-    for (int32_t k = from; k < to; k++) axes[k - from] = k;
+    for (int32_t k = from; k < to; k++)
+        axes[k - from] = k;
     ocl_nest_axes(nest, o, axes, (uint32_t)(to - from));
 }
 
@@ -41,7 +43,10 @@ static weft_status write(ocl_source *src)
     ocl_source_group(src, "Y_MID", &s.y_mid, "tm");
     ocl_source_group(src, "Y_INNER", &s.y_inner, "ti");
     ocl_text_add(src->text, "#define ELEMENT %s\n#define INDEX %s\n",
-                 size == 1 ? "uchar" : size == 2 ? "ushort" : size == 4 ? "uint" : "ulong",
+                 size == 1   ? "uchar"
+                 : size == 2 ? "ushort"
+                 : size == 4 ? "uint"
+                             : "ulong",
                  ocl_type_name(src->step->in[1]->dtype));
     return WEFT_OK;
 }
@@ -57,7 +62,8 @@ static int supports(const weft_kernel_call *base, char *why, size_t why_size)
 static int64_t product(const weft_view *v, int32_t from, int32_t to)
 {
     int64_t n = 1;
-    for (int32_t k = from; k < to; k++) n *= v->dim[k];
+    for (int32_t k = from; k < to; k++)
+        n *= v->dim[k];
     return n;
 }
 
@@ -82,8 +88,12 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
                        ocl_group_stride(&s.y_mid, batch),
                        ocl_group_stride(&s.y_inner, batch),
                        call->number };
-    weft_cl_launch l = { .struct_size = sizeof l, .n_views = 4, .n_ints = sizeof ints / sizeof *ints,
-                         .kernel = "gather", .views = views, .ints = ints };
+    weft_cl_launch l = { .struct_size = sizeof l,
+                         .n_views = 4,
+                         .n_ints = sizeof ints / sizeof *ints,
+                         .kernel = "gather",
+                         .views = views,
+                         .ints = ints };
     if (y->count == 0) return WEFT_OK;
     if (call->dev->cpu) {
         l.local[0] = l.local[1] = l.local[2] = 1;
@@ -100,6 +110,7 @@ const ocl_op ocl_op_gather = {
     .name = "gather",
     .file = "gather.cl",
     .source = weft_cl_gather,
+    .moves_bits = 1,
     .kernel = { .struct_size = sizeof(weft_cl_kernel),
                 .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |
                          WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_ANY_DTYPE,

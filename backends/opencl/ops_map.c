@@ -1,15 +1,16 @@
-/* map: elementwise expressions. The kernel is written for the expression, the types, and how the operands'
- * dimensions join: as one line (dense), as rows, or with an index worked out for each element (flat). */
+/* map: elementwise expressions. The kernel is written for the expression, the types, and how the
+ * operands' dimensions join: as one line (dense), as rows, or with an index worked out for each
+ * element (flat). */
 #include "step.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { CPU_CHUNK = 4096 };           /* elements that one work-item of a CPU does */
-enum { CPU_ROW = 8 };                /* shorter rows than this are done flat */
+enum { CPU_CHUNK = 4096 }; /* elements that one work-item of a CPU does */
+enum { CPU_ROW = 8 };      /* shorter rows than this are done flat */
 
 typedef enum form { DENSE, ROWS, FLAT } form;
 typedef struct plan {
-    ocl_nest nest;                   /* tensor 0 is the result */
+    ocl_nest nest; /* tensor 0 is the result */
     form form;
 } plan;
 
@@ -20,7 +21,8 @@ static plan plan_of(const weft_dev *dev, const weft_step *step)
     p.nest.rank = (uint32_t)out->rank;
     memcpy(p.nest.dim, out->dim, (size_t)out->rank * sizeof *p.nest.dim);
     ocl_nest_add(&p.nest, out);
-    for (uint32_t k = 0; k < step->n_in; k++) ocl_nest_add(&p.nest, step->in[k]);
+    for (uint32_t k = 0; k < step->n_in; k++)
+        ocl_nest_add(&p.nest, step->in[k]);
     ocl_nest_merge(&p.nest);
     if (p.nest.rank <= 1) {
         p.form = DENSE;
@@ -40,8 +42,10 @@ static void access_text(ocl_source *s, const plan *p, uint32_t k, const char *na
         ocl_nest_index(s->text, &p->nest, rank, k, "i");
     } else {
         ocl_text_add(s->text, "%s[%s_at + ", name, name);
-        if (stride == 0) ocl_text_add(s->text, "0");
-        else ocl_text_add(s->text, "i");
+        if (stride == 0)
+            ocl_text_add(s->text, "0");
+        else
+            ocl_text_add(s->text, "i");
         if (stride != 0 && stride != 1) {
             ocl_text_add(s->text, "*");
             ocl_symbol_text(s->text, stride);
@@ -70,23 +74,27 @@ static void starts(ocl_source *s, const plan *p)
     uint32_t rank = p->nest.rank ? p->nest.rank - 1 : 0;
     for (uint32_t k = 0; k <= s->step->n_in; k++) {
         char name[16];
-        if (k == 0) strcpy(name, "out0");
-        else snprintf(name, sizeof name, "in%u", k - 1);
+        if (k == 0)
+            strcpy(name, "out0");
+        else
+            snprintf(name, sizeof name, "in%u", k - 1);
         ocl_text_add(s->text, "        const ulong %s_at = %s_offset + ", name, name);
         ocl_nest_index(s->text, &p->nest, rank, k, "(ulong)r");
         ocl_text_add(s->text, ";\n");
     }
 }
 
-/* CPUs, NDRange (chunks of a row, blocks of rows), groups of one: a loop that the compiler vectorises. */
+/* CPUs, NDRange (chunks of a row, blocks of rows), groups of one: a loop that the compiler
+ * vectorises. */
 static void cpu_kernel(ocl_source *s, const plan *p)
 {
     ocl_text_add(s->text, "__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void map(");
     ocl_source_arguments(s);
-    ocl_text_add(s->text, "long n, long rows, long chunk, long block, long batch)\n{\n"
-                          "    const long i0 = get_global_id(0) * chunk, i1 = min(i0 + chunk, n);\n"
-                          "    const long r0 = get_global_id(1) * block, r1 = min(r0 + block, rows);\n"
-                          "    for (long r = r0; r < r1; r++) {\n");
+    ocl_text_add(s->text,
+                 "long n, long rows, long chunk, long block, long batch)\n{\n"
+                 "    const long i0 = get_global_id(0) * chunk, i1 = min(i0 + chunk, n);\n"
+                 "    const long r0 = get_global_id(1) * block, r1 = min(r0 + block, rows);\n"
+                 "    for (long r = r0; r < r1; r++) {\n");
     if (p->form != FLAT) starts(s, p);
     ocl_text_add(s->text, "#ifdef __clang__\n"
                           "#pragma clang loop vectorize(assume_safety)\n"
@@ -96,7 +104,8 @@ static void cpu_kernel(ocl_source *s, const plan *p)
     ocl_text_add(s->text, "    }\n}\n");
 }
 
-/* Others, NDRange (elements / 4), any groups. With 32 bits of index where they do: division is slow. */
+/* Others, NDRange (elements / 4), any groups. With 32 bits of index where they do: division is
+ * slow. */
 static void gpu_kernel(ocl_source *s, const plan *p, const char *name, const char *index)
 {
     ocl_text_add(s->text, "__kernel void %s(", name);
@@ -104,10 +113,11 @@ static void gpu_kernel(ocl_source *s, const plan *p, const char *name, const cha
     ocl_text_add(s->text, "long n, long rows, long chunk, long block, long batch)\n{\n");
     if (p->form != FLAT) ocl_text_add(s->text, "    const int r = 0;\n");
     if (p->form != FLAT) starts(s, p);
-    ocl_text_add(s->text,
-                 "    for (%s i = get_global_id(0), e = 0; e < 4 && i < n; e++, i += get_global_size(0))\n"
-                 "        ",
-                 index);
+    ocl_text_add(
+        s->text,
+        "    for (%s i = get_global_id(0), e = 0; e < 4 && i < n; e++, i += get_global_size(0))\n"
+        "        ",
+        index);
     assignment(s, p);
     ocl_text_add(s->text, "}\n");
 }
@@ -115,7 +125,8 @@ static void gpu_kernel(ocl_source *s, const plan *p, const char *name, const cha
 static weft_status parse(weft_dev *dev, const weft_step *step, weft_map_program **program)
 {
     weft_dtype in[WEFT_MAP_MAX_INPUTS];
-    for (uint32_t k = 0; k < step->n_in; k++) in[k] = step->in[k]->dtype;
+    for (uint32_t k = 0; k < step->n_in; k++)
+        in[k] = step->in[k]->dtype;
     return ocl_map_parse(dev, step->path, step->attr_s(step, "expr"), in, step->n_in,
                          step->out[0]->dtype, program);
 }
@@ -176,10 +187,15 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     const weft_view *views[OCL_NEST_MAX];
     plan p = plan_of(call->dev, call->step);
     int64_t n = (int64_t)base->out[0]->count, rows = 1, ints[4] = { 0 };
-    weft_cl_launch l = { .struct_size = sizeof l, .n_views = base->n_in + 1, .n_ints = 4,
-                         .kernel = "map", .views = views, .ints = ints };
+    weft_cl_launch l = { .struct_size = sizeof l,
+                         .n_views = base->n_in + 1,
+                         .n_ints = 4,
+                         .kernel = "map",
+                         .views = views,
+                         .ints = ints };
     if (n == 0) return WEFT_OK;
-    for (uint32_t k = 0; k < base->n_in; k++) views[k] = base->in[k];
+    for (uint32_t k = 0; k < base->n_in; k++)
+        views[k] = base->in[k];
     views[base->n_in] = base->out[0];
     if (p.form == ROWS) {
         int64_t inner = ocl_at(p.nest.dim[p.nest.rank - 1], base->batch);

@@ -1,4 +1,5 @@
-/* matmul: reads its operands' strides as one matrix or a batch of them, and hands the product to gemm. */
+/* matmul: reads its operands' strides as one matrix or a batch of them, and hands the product to
+ * gemm. */
 #include "step.h"
 #include <string.h>
 #include "kernels/gemm.cl.h"
@@ -7,7 +8,7 @@
 typedef struct shape {
     ocl_nest a_z, b_z, c_z, a_m, c_m;
     int32_t a_row, a_col, b_row, b_col, rank;
-    int flat;                        /* a's leading axes are rows too: b is one matrix for all */
+    int flat; /* a's leading axes are rows too: b is one matrix for all */
 } shape;
 
 static void batch_of(ocl_nest *nest, const weft_operand *out, const weft_operand *o)
@@ -26,9 +27,13 @@ static shape shape_of(const weft_step *step)
     const weft_operand *a = step->in[0], *b = step->in[1], *c = step->out[0];
     int ta = step->attr_i(step, "transpose_a") != 0, tb = step->attr_i(step, "transpose_b") != 0;
     int32_t axes[WEFT_MAX_RANK];
-    shape s = { .a_row = a->rank - (ta ? 1 : 2), .a_col = a->rank - (ta ? 2 : 1),
-                .b_row = b->rank - (tb ? 1 : 2), .b_col = b->rank - (tb ? 2 : 1), .rank = c->rank };
-    for (int32_t k = 0; k < c->rank; k++) axes[k] = k;
+    shape s = { .a_row = a->rank - (ta ? 1 : 2),
+                .a_col = a->rank - (ta ? 2 : 1),
+                .b_row = b->rank - (tb ? 1 : 2),
+                .b_col = b->rank - (tb ? 2 : 1),
+                .rank = c->rank };
+    for (int32_t k = 0; k < c->rank; k++)
+        axes[k] = k;
     if (b->rank == 2 && a->rank > 2 && !ta) {
         ocl_nest_axes(&s.a_m, a, axes, (uint32_t)a->rank - 1);
         ocl_nest_axes(&s.c_m, c, axes, (uint32_t)c->rank - 1);
@@ -49,7 +54,8 @@ static weft_status write(ocl_source *src)
     ocl_source_group(src, "B_BATCH", &s.b_z, "b_sz");
     ocl_source_group(src, "C_BATCH", &s.c_z, "c_sz");
     ocl_axes *rows = &groups[s.flat ? 1 : 0];
-    for (int32_t k = 0; k < s.rank - 2; k++) rows->axis[rows->n++] = k;
+    for (int32_t k = 0; k < s.rank - 2; k++)
+        rows->axis[rows->n++] = k;
     groups[1].axis[groups[1].n++] = s.rank - 2;
     groups[2].axis[groups[2].n++] = s.rank - 1;
     ocl_source_then_at(src, groups, 3);
@@ -62,15 +68,22 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     const weft_view *a = base->in[0], *b = base->in[1], *c = base->out[0];
     shape s = shape_of(call->step);
     int64_t batch = base->batch;
-    ocl_product p = { .program = call->program, .a = *a, .b = *b, .c = *c, .alpha = 1, .f64 = call->f64,
-                      .n_extra = base->n_extra, .then = ocl_then(call->step) != NULL };
+    ocl_product p = { .program = call->program,
+                      .a = *a,
+                      .b = *b,
+                      .c = *c,
+                      .alpha = 1,
+                      .f64 = call->f64,
+                      .n_extra = base->n_extra,
+                      .then = ocl_then(call->step) != NULL };
     (void)cl;
     p.extra = base->in + (base->n_in - base->n_extra);
     p.m = c->dim[s.rank - 2];
     p.n = c->dim[s.rank - 1];
     p.k = a->dim[s.a_col];
     p.z = 1;
-    for (int32_t k = 0; k < s.rank - 2; k++) *(s.flat ? &p.m : &p.z) *= c->dim[k];
+    for (int32_t k = 0; k < s.rank - 2; k++)
+        *(s.flat ? &p.m : &p.z) *= c->dim[k];
     p.a_rs = s.flat ? ocl_group_stride(&s.a_m, batch) : a->stride[s.a_row];
     p.a_cs = a->stride[s.a_col];
     p.b_rs = b->stride[s.b_row];

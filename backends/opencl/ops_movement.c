@@ -1,4 +1,5 @@
-/* The ops that move data: each says where dst and src lie along which loops; copy.c does the rest. */
+/* The ops that move data: each says where dst and src lie along which loops; copy.c does the rest.
+ */
 #include <string.h>
 #include "copy.h"
 
@@ -110,7 +111,8 @@ static weft_status pad(const weft_kernel_call *base, const weft_cl *cl)
     base->attr_v(base, "low", low, WEFT_MAX_RANK);
     if (inside.count != x->count) st = cl->fill(base, base->out[0], base->attr_f(base, "value"));
     if (st) return st;
-    for (int32_t k = 0; k < inside.rank; k++) inside.offset += (uint64_t)(low[k] * inside.stride[k]);
+    for (int32_t k = 0; k < inside.rank; k++)
+        inside.offset += (uint64_t)(low[k] * inside.stride[k]);
     inside.dim = x->dim;
     inside.count = x->count;
     return cl->copy(base, &inside, x);
@@ -123,18 +125,21 @@ static weft_status count(const weft_kernel_call *base, const weft_cl *cl)
     uint32_t n = base->attr_v(base, "axes", axes, WEFT_MAX_RANK);
     double product = 1;
     if (n == 0) return cl->fill(base, base->out[0], (double)x->count);
-    for (uint32_t k = 0; k < n; k++) product *= (double)x->dim[axes[k] < 0 ? axes[k] + x->rank : axes[k]];
+    for (uint32_t k = 0; k < n; k++)
+        product *= (double)x->dim[axes[k] < 0 ? axes[k] + x->rank : axes[k]];
     return cl->fill(base, base->out[0], product);
 }
 
-#define MOVE(op)                                                                                   \
-    const ocl_op ocl_op_##op = {                                                                   \
-        .name = #op,                                                                               \
-        .file = "movement.cl",                                                                     \
-        .kernel = { .struct_size = sizeof(weft_cl_kernel),                                         \
-                    .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED |                    \
-                             WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_ANY_DTYPE, \
-                    .enqueue = op },                                                               \
+#define MOVE(op)                                                                \
+    const ocl_op ocl_op_##op = {                                                \
+        .name = #op,                                                            \
+        .file = "movement.cl",                                                  \
+        .moves_bits = 1,                                                        \
+        .kernel = { .struct_size = sizeof(weft_cl_kernel),                      \
+                    .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | \
+                             WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | \
+                             WEFT_KERNEL_ANY_DTYPE,                             \
+                    .enqueue = op },                                            \
     }
 MOVE(copy);
 MOVE(concat);

@@ -1,12 +1,13 @@
-/* softmax and log_softmax: the axis, what is before it and what is behind it are three groups of axes. */
+/* softmax and log_softmax: the axis, what is before it and what is behind it are three groups of
+ * axes. */
 #include "step.h"
 #include "kernels/softmax.cl.h"
 
-enum { WIDE = 32, GROUP = 128 };     /* as in softmax.cl */
+enum { WIDE = 32, GROUP = 128 }; /* as in softmax.cl */
 
 typedef struct shape {
     int32_t axis;
-    ocl_nest x[3], y[3];             /* outer, mid, inner */
+    ocl_nest x[3], y[3]; /* outer, mid, inner */
 } shape;
 
 static shape shape_of(const weft_step *step)
@@ -62,9 +63,12 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     const weft_view *x = base->in[0], *views[2] = { x, base->out[0] };
     shape s = shape_of(call->step);
     int64_t size[3] = { 1, 1, 1 }, ints[10], block = 1;
-    weft_cl_launch l = { .struct_size = sizeof l, .n_views = 2, .n_ints = 10, .views = views, .ints = ints };
+    weft_cl_launch l = {
+        .struct_size = sizeof l, .n_views = 2, .n_ints = 10, .views = views, .ints = ints
+    };
     if (x->count == 0) return WEFT_OK;
-    for (int32_t k = 0; k < x->rank; k++) size[k < s.axis ? 0 : k == s.axis ? 1 : 2] *= x->dim[k];
+    for (int32_t k = 0; k < x->rank; k++)
+        size[k < s.axis ? 0 : k == s.axis ? 1 : 2] *= x->dim[k];
     int64_t lines = size[0] * size[2];
     if (call->dev->cpu) {
         l.local[0] = l.local[1] = l.local[2] = 1;
@@ -95,16 +99,16 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     return cl->launch(base, &l);
 }
 
-#define SOFTMAX(op, text, writer)                                                                  \
-    const ocl_op ocl_op_##op = {                                                                   \
-        .name = text,                                                                              \
-        .file = "softmax.cl",                                                                      \
-        .source = weft_cl_softmax,                                                                 \
-        .kernel = { .struct_size = sizeof(weft_cl_kernel),                                         \
-                    .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED |                    \
-                             WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_F64,   \
-                    .enqueue = enqueue },                                                          \
-        .write = writer,                                                                           \
+#define SOFTMAX(op, text, writer)                                                                \
+    const ocl_op ocl_op_##op = {                                                                 \
+        .name = text,                                                                            \
+        .file = "softmax.cl",                                                                    \
+        .source = weft_cl_softmax,                                                               \
+        .kernel = { .struct_size = sizeof(weft_cl_kernel),                                       \
+                    .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED |                  \
+                             WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_F64, \
+                    .enqueue = enqueue },                                                        \
+        .write = writer,                                                                         \
     }
 SOFTMAX(softmax, "softmax", write);
 SOFTMAX(log_softmax, "log_softmax", write_log);

@@ -1,5 +1,6 @@
-/* Finds the devices of all installed OpenCL drivers, once a process, in an order that does not depend on
- * the order in which the loader lists them. Unusable ones stay in the list with their reason. */
+/* Finds the devices of all installed OpenCL drivers, once a process, in an order that does not
+ * depend on the order in which the loader lists them. Unusable ones stay in the list with their
+ * reason. */
 #include "ocl.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -21,9 +22,11 @@ static void read_text(cl_device_id id, cl_device_info what, char *text, size_t s
     char full[1024] = "";
     if (clGetDeviceInfo(id, what, sizeof full - 1, full, NULL)) full[0] = '\0';
     const char *start = full;
-    while (isspace((unsigned char)*start)) start++; /* some drivers pad with spaces */
+    while (isspace((unsigned char)*start))
+        start++; /* some drivers pad with spaces */
     size_t n = strlen(start);
-    while (n && isspace((unsigned char)start[n - 1])) n--;
+    while (n && isspace((unsigned char)start[n - 1]))
+        n--;
     if (n >= size) n = size - 1;
     memcpy(text, start, n);
     text[n] = '\0';
@@ -50,10 +53,12 @@ static weft_dev_kind kind_of(cl_device_type type, int unified)
 /* Why the device cannot run Weft's kernels, or NULL. */
 static const char *unusable(const ocl_device *d)
 {
-    if (!NUMBER(d->id, CL_DEVICE_AVAILABLE, cl_bool)) return "the driver says that it is not available";
+    if (!NUMBER(d->id, CL_DEVICE_AVAILABLE, cl_bool))
+        return "the driver says that it is not available";
     if (!NUMBER(d->id, CL_DEVICE_COMPILER_AVAILABLE, cl_bool)) return "its driver has no compiler";
     if (!NUMBER(d->id, CL_DEVICE_ENDIAN_LITTLE, cl_bool)) return "it is big-endian";
-    if (NUMBER(d->id, CL_DEVICE_ADDRESS_BITS, cl_uint) != 64) return "its addresses have not 64 bits";
+    if (NUMBER(d->id, CL_DEVICE_ADDRESS_BITS, cl_uint) != 64)
+        return "its addresses have not 64 bits";
     if (!d->max_group || !d->info.max_alloc) return "its driver does not tell its limits";
     if (!strncmp(d->platform_version, "OpenCL 1.0", 10) ||
         !strncmp(d->platform_version, "OpenCL 1.1", 10))
@@ -61,7 +66,8 @@ static const char *unusable(const ocl_device *d)
     return NULL;
 }
 
-static void describe(ocl_device *d, const char *platform, cl_platform_id platform_id, cl_device_id id)
+static void describe(ocl_device *d, const char *platform, cl_platform_id platform_id,
+                     cl_device_id id)
 {
     weft_dev_info *info = &d->info;
     d->platform = platform_id;
@@ -118,7 +124,8 @@ static void sort(ocl_device *list, uint32_t n)
     for (uint32_t i = 1; i < n; i++) {
         ocl_device d = list[i];
         uint32_t k = i;
-        for (; k > 0 && before(&d, &list[k - 1]); k--) list[k] = list[k - 1];
+        for (; k > 0 && before(&d, &list[k - 1]); k--)
+            list[k] = list[k - 1];
         list[k] = d;
     }
 }
@@ -148,15 +155,18 @@ static void search(void)
         return;
     }
     if (n > MAX_PLATFORMS) n = MAX_PLATFORMS;
-    for (cl_uint i = 0; i < n; i++) search_platform(platforms[i]);
+    for (cl_uint i = 0; i < n; i++)
+        search_platform(platforms[i]);
     if (found.n == 0)
-        snprintf(found.why, sizeof found.why, "%u OpenCL platforms are installed, none has a device",
-                 (unsigned)n);
+        snprintf(found.why, sizeof found.why,
+                 "%u OpenCL platforms are installed, none has a device", (unsigned)n);
     sort(found.list, found.n);
-    for (uint32_t i = 0; i < found.n; i++) pthread_mutex_init(&found.list[i].lock, NULL);
+    for (uint32_t i = 0; i < found.n; i++)
+        pthread_mutex_init(&found.list[i].lock, NULL);
 }
 
-weft_status ocl_devices(const weft_host *host, ocl_device **list, uint32_t *n, char *why, size_t why_size)
+weft_status ocl_devices(const weft_host *host, ocl_device **list, uint32_t *n, char *why,
+                        size_t why_size)
 {
     weft_status st = WEFT_OK;
     pthread_mutex_lock(&found.lock);
@@ -179,7 +189,8 @@ static int contains(const char *text, const char *part)
 {
     for (; *text; text++) {
         size_t i = 0;
-        while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i])) i++;
+        while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
+            i++;
         if (!part[i]) return 1;
     }
     return 0;

@@ -1,12 +1,12 @@
-/* Programs: each distinct source is compiled once a process and device, and once a machine where the driver
- * gives binaries that are worth keeping. */
+/* Programs: each distinct source is compiled once a process and device, and once a machine where
+ * the driver gives binaries that are worth keeping. */
 #include "ocl.h"
 #include <stdlib.h>
 #include <string.h>
 
 struct ocl_program {
     ocl_key key;
-    char *source, *options;          /* compared too: a hash alone proves nothing */
+    char *source, *options; /* compared too: a hash alone proves nothing */
     cl_program program;
     ocl_program *next;
 };
@@ -56,15 +56,15 @@ static weft_status build_fail(weft_dev *dev, const ocl_request *r, cl_program pr
     char log[LOG_SIZE + 1] = "";
     size_t size = 0;
     char *full = NULL;
-    if (!clGetProgramBuildInfo(program, dev->device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) && size &&
-        (full = calloc(1, size + 1)) &&
+    if (!clGetProgramBuildInfo(program, dev->device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) &&
+        size && (full = calloc(1, size + 1)) &&
         !clGetProgramBuildInfo(program, dev->device->id, CL_PROGRAM_BUILD_LOG, size, full, NULL))
         strncpy(log, full, LOG_SIZE);
     free(full);
     return ocl_fail(dev->host, WEFT_E_DEVICE,
-                    "%s: the kernel of op %s does not compile on %s (driver %s): %s (%d)\n%s", r->path,
-                    r->op, dev->device->info.name, dev->device->info.driver, ocl_code_name(code), code,
-                    *log ? log : "(the driver gave no log)");
+                    "%s: the kernel of op %s does not compile on %s (driver %s): %s (%d)\n%s",
+                    r->path, r->op, dev->device->info.name, dev->device->info.driver,
+                    ocl_code_name(code), code, *log ? log : "(the driver gave no log)");
 }
 
 static cl_program from_disk(weft_dev *dev, const ocl_key *key, const char *options)
@@ -90,7 +90,8 @@ static void to_disk(weft_dev *dev, const ocl_key *key, cl_program program)
 {
     size_t size = 0;
     unsigned char *data = NULL;
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) || size < 4) return;
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) || size < 4)
+        return;
     if (!(data = malloc(size))) return;
     if (!clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) &&
         memcmp(data, "//", 2) && memcmp(data, ".ver", 4)) /* PTX is text */
@@ -98,7 +99,8 @@ static void to_disk(weft_dev *dev, const ocl_key *key, cl_program program)
     free(data);
 }
 
-static weft_status build(weft_dev *dev, const ocl_request *r, const char *options, cl_program *result)
+static weft_status build(weft_dev *dev, const ocl_request *r, const char *options,
+                         cl_program *result)
 {
     cl_int code = CL_SUCCESS;
     weft_status st = WEFT_OK;
@@ -127,7 +129,8 @@ static void free_record(ocl_program *p)
     free(p);
 }
 
-static weft_status get_locked(weft_dev *dev, const ocl_request *r, const char *options, cl_program *program)
+static weft_status get_locked(weft_dev *dev, const ocl_request *r, const char *options,
+                              cl_program *program)
 {
     ocl_device *device = dev->device;
     ocl_key key = key_of(device, r->source, options);
@@ -142,7 +145,8 @@ static weft_status get_locked(weft_dev *dev, const ocl_request *r, const char *o
     if (made) made->source = strdup(r->source);
     if (made) made->options = strdup(options);
     if (!made || !made->source || !made->options) {
-        st = ocl_fail(dev->host, WEFT_E_NOMEM, "%s: no memory for the program of op %s", r->path, r->op);
+        st = ocl_fail(dev->host, WEFT_E_NOMEM, "%s: no memory for the program of op %s", r->path,
+                      r->op);
         goto out;
     }
     made->key = key;

@@ -1,5 +1,6 @@
-/* Recording: once a batch size every step's kernel says what it launches, and gets it back as commands
- * whose constant arguments are set. Offsets and buffers are put in when they are known (run.c). */
+/* Recording: once a batch size every step's kernel says what it launches, and gets it back as
+ * commands whose constant arguments are set. Offsets and buffers are put in when they are known
+ * (run.c). */
 #include "step.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,15 +32,17 @@ static weft_status add_argument(ocl_call *call, ocl_cmd *cmd, uint32_t index, co
     if (v && v->data) {
         uintptr_t at = (uintptr_t)v->data, start = (uintptr_t)exe->tokens;
         if (at < start || at - start >= OCL_SLOTS + exe->n_binds)
-            return ocl_fail(call->dev->host, WEFT_E_ARG,
-                            "%s: op %s: argument %u of %s is a view whose data is not that of an input, "
-                            "an output or scratch",
-                            call->base.path, call->step->op->name, index, cmd->name);
+            return ocl_fail(
+                call->dev->host, WEFT_E_ARG,
+                "%s: op %s: argument %u of %s is a view whose data is not that of an input, "
+                "an output or scratch",
+                call->base.path, call->step->op->name, index, cmd->name);
         arg.slot = (uint32_t)(at - start);
         arg.offset = v->offset;
         arg.size = ocl_type_size(v->dtype);
     }
-    if (!grow((void **)&exe->arg, exe->n_arg, &exe->cap_arg, sizeof *exe->arg)) return no_memory(call);
+    if (!grow((void **)&exe->arg, exe->n_arg, &exe->cap_arg, sizeof *exe->arg))
+        return no_memory(call);
     exe->arg[exe->n_arg++] = arg;
     cmd->n_args++;
     return WEFT_OK;
@@ -56,8 +59,14 @@ static weft_status set(ocl_call *call, ocl_cmd *cmd, uint32_t index, size_t size
 /* Views come first, two arguments each; then whole numbers, scalars, and the batch. */
 static weft_status set_arguments(ocl_call *call, ocl_cmd *cmd, const weft_cl_launch *l)
 {
-    uint32_t index = 0;
+    uint32_t index = 0, given = 2 * l->n_views + l->n_ints + l->n_scalars + 1;
+    cl_uint takes = 0;
     weft_status st;
+    clGetKernelInfo(cmd->kernel, CL_KERNEL_NUM_ARGS, sizeof takes, &takes, NULL);
+    if (takes != given)
+        return ocl_fail(call->dev->host, WEFT_E_ARG,
+                        "%s: op %s: kernel %s takes %u arguments, its launch gives %u",
+                        call->base.path, call->step->op->name, cmd->name, takes, given);
     for (uint32_t i = 0; i < l->n_views; i++, index += 2)
         if ((st = add_argument(call, cmd, index, l->views[i]))) return st;
     for (uint32_t i = 0; i < l->n_ints; i++) {
@@ -72,34 +81,35 @@ static weft_status set_arguments(ocl_call *call, ocl_cmd *cmd, const weft_cl_lau
         if (st) return st;
     }
     cl_long batch = call->base.batch;
-    if ((st = set(call, cmd, index++, sizeof batch, &batch))) return st;
-    cl_uint takes = 0;
-    clGetKernelInfo(cmd->kernel, CL_KERNEL_NUM_ARGS, sizeof takes, &takes, NULL);
-    if (takes == index) return WEFT_OK;
-    return ocl_fail(call->dev->host, WEFT_E_ARG, "%s: op %s: kernel %s takes %u arguments, %u are given",
-                    call->base.path, call->step->op->name, cmd->name, takes, index);
+    return set(call, cmd, index, sizeof batch, &batch);
 }
 
-/* Every enqueue has a local size: drivers that choose one compile again for each new global size. */
+/* Every enqueue has a local size: drivers that choose one compile again for each new global size.
+ */
 static weft_status set_range(ocl_call *call, ocl_cmd *cmd, const weft_cl_launch *l)
 {
     const ocl_device *device = call->dev->device;
     size_t fixed[3] = { 0 }, most = device->max_group;
     int flat = l->global[1] == 0 && l->global[2] == 0; /* { n } is short for { n, 1, 1 } */
-    clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof fixed,
-                             fixed, NULL);
-    clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
-    for (int d = 0; d < 3; d++) cmd->local[d] = l->local[d] ? l->local[d] : 1;
-    if (fixed[0]) memcpy(cmd->local, fixed, sizeof fixed);
+    clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE,
+                             sizeof fixed, fixed, NULL);
+    clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most,
+                             NULL);
+    for (int d = 0; d < 3; d++)
+        cmd->local[d] = l->local[d] ? l->local[d] : 1;
+    if (fixed[0])
+        memcpy(cmd->local, fixed, sizeof fixed);
     else if (!l->local[0]) {
         cmd->local[0] = call->dev->cpu ? CPU_LOCAL : GPU_LOCAL;
-        while (cmd->local[0] > most && cmd->local[0] > 1) cmd->local[0] /= 2;
+        while (cmd->local[0] > most && cmd->local[0] > 1)
+            cmd->local[0] /= 2;
     }
     if (cmd->local[0] * cmd->local[1] * cmd->local[2] > most)
-        return ocl_fail(call->dev->host, WEFT_E_DEVICE,
-                        "%s: op %s: work-groups of %zu x %zu x %zu items, kernel %s can have %zu on %s",
-                        call->base.path, call->step->op->name, cmd->local[0], cmd->local[1],
-                        cmd->local[2], cmd->name, most, device->info.name);
+        return ocl_fail(
+            call->dev->host, WEFT_E_DEVICE,
+            "%s: op %s: work-groups of %zu x %zu x %zu items, kernel %s can have %zu on %s",
+            call->base.path, call->step->op->name, cmd->local[0], cmd->local[1], cmd->local[2],
+            cmd->name, most, device->info.name);
     for (int d = 0; d < 3; d++) {
         size_t global = d && flat ? 1 : l->global[d];
         cmd->global[d] = (global + cmd->local[d] - 1) / cmd->local[d] * cmd->local[d];
@@ -107,8 +117,8 @@ static weft_status set_range(ocl_call *call, ocl_cmd *cmd, const weft_cl_launch 
     return WEFT_OK;
 }
 
-/* A kernel of its own for each command, so that constant arguments are set once; taken over from the last
- * recording where the same one stood in the same place. */
+/* A kernel of its own for each command, so that constant arguments are set once; taken over from
+ * the last recording where the same one stood in the same place. */
 static weft_status get_kernel(ocl_call *call, ocl_cmd *cmd)
 {
     weft_exe *exe = call->exe;
@@ -139,7 +149,8 @@ weft_status ocl_record_launch(ocl_call *call, cl_program program, const weft_cl_
         return ocl_fail(call->dev->host, WEFT_E_ARG, "%s: op %s: there is no kernel \"%s\"",
                         call->base.path, call->step->op->name, l->kernel);
     strcpy(cmd.name, l->kernel);
-    if (!grow((void **)&exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd)) return no_memory(call);
+    if (!grow((void **)&exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd))
+        return no_memory(call);
     if ((st = get_kernel(call, &cmd))) return st;
     if ((st = set_arguments(call, &cmd, l))) goto out;
     if ((st = set_range(call, &cmd, l))) goto out;
@@ -159,7 +170,8 @@ weft_status ocl_record_clblast(ocl_call *call, const weft_gemm *g)
     a.offset += (uint64_t)g->a_offset;
     b.offset += (uint64_t)g->b_offset;
     c.offset += (uint64_t)g->c_offset;
-    if (!grow((void **)&exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd)) return no_memory(call);
+    if (!grow((void **)&exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd))
+        return no_memory(call);
     if ((st = add_argument(call, &cmd, 0, &a))) return st;
     if ((st = add_argument(call, &cmd, 1, &b))) return st;
     if ((st = add_argument(call, &cmd, 2, &c))) return st;
@@ -173,21 +185,32 @@ weft_view ocl_work(ocl_call *call, weft_dtype dtype, uint64_t offset, uint64_t n
     size_t size = ocl_type_size(dtype);
     uint64_t end = offset + n * size;
     if (exe->want[OCL_SLOT_WORK] < end) exe->want[OCL_SLOT_WORK] = end;
-    return (weft_view){ .struct_size = sizeof(weft_view), .dtype = dtype, .layout = WEFT_DENSE,
-                        .count = n, .outer = 1, .inner = n, .pitch = n,
-                        .data = exe->tokens + OCL_SLOT_WORK, .offset = offset / size };
+    return (weft_view){ .struct_size = sizeof(weft_view),
+                        .dtype = dtype,
+                        .layout = WEFT_DENSE,
+                        .count = n,
+                        .outer = 1,
+                        .inner = n,
+                        .pitch = n,
+                        .data = exe->tokens + OCL_SLOT_WORK,
+                        .offset = offset / size };
 }
 
 weft_view ocl_errors(ocl_call *call)
 {
     weft_exe *exe = call->exe;
     exe->checks = 1;
-    return (weft_view){ .struct_size = sizeof(weft_view), .dtype = WEFT_I32, .layout = WEFT_DENSE,
-                        .count = 4, .outer = 1, .inner = 4, .pitch = 4,
+    return (weft_view){ .struct_size = sizeof(weft_view),
+                        .dtype = WEFT_I32,
+                        .layout = WEFT_DENSE,
+                        .count = 4,
+                        .outer = 1,
+                        .inner = 4,
+                        .pitch = 4,
                         .data = exe->tokens + OCL_SLOT_ERRORS };
 }
 
-/* ---- what kernels call -------------------------------------------------------------------------- */
+/* ---- what kernels call ---- */
 static weft_status launch(const weft_kernel_call *base, const weft_cl_launch *l)
 {
     ocl_call *call = (ocl_call *)base;
@@ -210,17 +233,20 @@ static weft_status copy(const weft_kernel_call *base, const weft_view *dst, cons
 }
 
 static weft_status repeat(const weft_kernel_call *base, int64_t times,
-                          weft_status (*body)(const weft_kernel_call *, const weft_cl *, int64_t step))
+                          weft_status (*body)(const weft_kernel_call *, const weft_cl *,
+                                              int64_t step))
 {
     weft_status st = WEFT_OK;
-    for (int64_t step = 0; step < times && !st; step++) st = body(base, &ocl_services, step);
+    for (int64_t step = 0; step < times && !st; step++)
+        st = body(base, &ocl_services, step);
     return st;
 }
 
 const weft_cl ocl_services = { sizeof(weft_cl), 0, launch, gemm, fill, copy, repeat };
 
-/* ---- a whole run of steps ------------------------------------------------------------------------ */
-/* A kernel with one launch: present inputs, outputs, extras; one item an element of the first output. */
+/* ---- a whole run of steps ---- */
+/* A kernel with one launch: present inputs, outputs, extras; one item an element of the first
+ * output. */
 static weft_status record_single(ocl_call *call)
 {
     const weft_view *views[3 * WEFT_MAP_MAX_INPUTS];
@@ -235,9 +261,11 @@ static weft_status record_single(ocl_call *call)
         if (base->in[i]) views[n++] = base->in[i];
     for (uint32_t i = 0; i < base->n_out; i++)
         if (base->out[i]->data) views[n++] = base->out[i];
-    for (uint32_t i = own; i < base->n_in; i++) views[n++] = base->in[i];
-    weft_cl_launch l = { .struct_size = sizeof l, .n_views = n, .kernel = call->kernel->kernel,
-                         .views = views };
+    for (uint32_t i = own; i < base->n_in; i++)
+        views[n++] = base->in[i];
+    weft_cl_launch l = {
+        .struct_size = sizeof l, .n_views = n, .kernel = call->kernel->kernel, .views = views
+    };
     l.global[0] = first ? (size_t)first->count : 1;
     l.global[1] = l.global[2] = 1;
     if (call->kernel->range && (st = call->kernel->range(base, l.global, l.local))) return st;
@@ -259,7 +287,8 @@ static weft_status record_step(ocl_call *call, int64_t batch)
 
 static weft_status make_memory(weft_exe *exe)
 {
-    static const char *const what[OCL_SLOTS] = { "scratch memory", "scratch memory", "the index check" };
+    static const char *const what[OCL_SLOTS] = { "scratch memory", "scratch memory",
+                                                 "the index check" };
     weft_status st;
     if (exe->checks) exe->want[OCL_SLOT_ERRORS] = 4 * sizeof(cl_int);
     for (int k = 0; k < OCL_SLOTS; k++) {
@@ -271,8 +300,8 @@ static weft_status make_memory(weft_exe *exe)
         exe->mem_size[k] = exe->want[k];
         if (k != OCL_SLOT_ERRORS) continue;
         cl_int zero[4] = { 0 };
-        cl_int code = clEnqueueWriteBuffer(exe->dev->queue, exe->mem[k], CL_TRUE, 0, sizeof zero, zero, 0,
-                                           NULL, NULL);
+        cl_int code = clEnqueueWriteBuffer(exe->dev->queue, exe->mem[k], CL_TRUE, 0, sizeof zero,
+                                           zero, 0, NULL, NULL);
         if (code) return ocl_cl_fail(exe->dev->host, code, "opencl: clearing the index check");
     }
     return WEFT_OK;
@@ -287,7 +316,8 @@ weft_status ocl_record(weft_exe *exe, int64_t batch)
     exe->n_cmd = exe->cap_cmd = exe->n_arg = 0;
     exe->recorded = exe->bound = 0;
     memset(exe->want, 0, sizeof exe->want);
-    for (uint32_t i = 0; i < exe->n_steps && !st; i++) st = record_step(&exe->call[i], batch);
+    for (uint32_t i = 0; i < exe->n_steps && !st; i++)
+        st = record_step(&exe->call[i], batch);
     for (uint32_t i = 0; i < exe->n_old; i++)
         if (exe->old[i].kernel) clReleaseKernel(exe->old[i].kernel);
     free(exe->old);

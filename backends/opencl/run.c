@@ -1,11 +1,11 @@
-/* Compiling a run of steps into recorded commands, and running it: arguments that changed are put in, the
- * commands go to the queue, nobody waits. */
+/* Compiling a run of steps into recorded commands, and running it: arguments that changed are put
+ * in, the commands go to the queue, nobody waits. */
 #include "step.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* ---- compile ------------------------------------------------------------------------------------ */
+/* ---- compile ---- */
 static int layout_fits(const weft_operand *o, uint32_t flags, uint32_t pitched, uint32_t strided)
 {
     if (o->absent || o->layout == WEFT_DENSE) return 1;
@@ -22,7 +22,8 @@ static weft_status check_layouts(const ocl_call *call)
         const weft_operand *o = out ? step->out[i - step->n_in] : step->in[i];
         int fits = out ? layout_fits(o, flags, WEFT_KERNEL_OUT_PITCHED, WEFT_KERNEL_OUT_STRIDED)
                        : layout_fits(o, flags, WEFT_KERNEL_IN_PITCHED, WEFT_KERNEL_IN_STRIDED);
-        if (i >= step->n_in - step->n_extra && i < step->n_in) fits = 1; /* THEN takes any strides */
+        if (i >= step->n_in - step->n_extra && i < step->n_in)
+            fits = 1; /* THEN takes any strides */
         if (!fits)
             return ocl_fail(call->dev->host, WEFT_E_INTERNAL,
                             "%s: op %s: the kernel does not take the layout of %s %u", step->path,
@@ -34,7 +35,10 @@ static weft_status check_layouts(const ocl_call *call)
 static weft_status write_source(ocl_call *call, ocl_text *text)
 {
     const ocl_op *op = call->op;
-    ocl_source s = { .dev = call->dev, .step = call->step, .kernel = call->kernel, .text = text,
+    ocl_source s = { .dev = call->dev,
+                     .step = call->step,
+                     .kernel = call->kernel,
+                     .text = text,
                      .raw = call->f64 ? WEFT_F64 : WEFT_F32 };
     weft_status st;
     if (op) {
@@ -94,8 +98,10 @@ weft_status ocl_compile(weft_dev *dev, const weft_step *const *steps, uint32_t n
         st = ocl_fail(dev->host, WEFT_E_NOMEM, "opencl: no memory for %u operands", exe->n_binds);
         goto out;
     }
-    for (uint32_t i = 0; i < n; i++) exe->call[i].exe = exe;
-    /* Recording once builds what the services need, and finds kernels that do not fit, before any run. */
+    for (uint32_t i = 0; i < n; i++)
+        exe->call[i].exe = exe;
+    /* Recording once builds what the services need, and finds kernels that do not fit, before any
+     * run. */
     if ((st = ocl_record(exe, 1))) goto out;
     *result = exe;
     exe = NULL;
@@ -114,7 +120,8 @@ void ocl_release_exe(weft_dev *dev, weft_exe *exe)
         }
     for (uint32_t i = 0; i < exe->n_cmd; i++)
         if (exe->cmd[i].kernel) clReleaseKernel(exe->cmd[i].kernel);
-    for (uint32_t i = 0; i < exe->n_steps; i++) ocl_call_finish(&exe->call[i]);
+    for (uint32_t i = 0; i < exe->n_steps; i++)
+        ocl_call_finish(&exe->call[i]);
     for (int k = 0; k < OCL_SLOTS; k++)
         if (exe->mem[k]) clReleaseMemObject(exe->mem[k]);
     free(exe->cmd);
@@ -124,8 +131,11 @@ void ocl_release_exe(weft_dev *dev, weft_exe *exe)
     free(exe);
 }
 
-/* ---- run ------------------------------------------------------------------------------------------ */
-typedef struct place { cl_mem mem; uint64_t offset; } place;   /* of an argument, in elements */
+/* ---- run ---- */
+typedef struct place {
+    cl_mem mem;
+    uint64_t offset;
+} place; /* of an argument, in elements */
 
 static place place_of(const weft_exe *exe, const weft_run *run, const ocl_arg *arg)
 {
@@ -143,8 +153,8 @@ static place place_of(const weft_exe *exe, const weft_run *run, const ocl_arg *a
 static weft_status cmd_fail(const weft_exe *exe, const ocl_cmd *cmd, cl_int code, const char *what)
 {
     const weft_step *step = exe->call[cmd->step].step;
-    return ocl_cl_fail(exe->dev->host, code, "%s: op %s: %s %s on %s", step->path, step->op->name, what,
-                       cmd->name, exe->dev->device->info.name);
+    return ocl_cl_fail(exe->dev->host, code, "%s: op %s: %s %s on %s", step->path, step->op->name,
+                       what, cmd->name, exe->dev->device->info.name);
 }
 
 static weft_status bind(weft_exe *exe, const weft_run *run)
@@ -172,7 +182,8 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static weft_status run_gemm(weft_exe *exe, const weft_run *run, const ocl_cmd *cmd, cl_command_queue queue)
+static weft_status run_gemm(weft_exe *exe, const weft_run *run, const ocl_cmd *cmd,
+                            cl_command_queue queue)
 {
     cl_mem mem[3];
     uint64_t offset[3];
@@ -181,13 +192,15 @@ static weft_status run_gemm(weft_exe *exe, const weft_run *run, const ocl_cmd *c
         mem[k] = p.mem;
         offset[k] = p.offset;
     }
-    return ocl_clblast_run(exe->dev, exe->call[cmd->step].step->path, &cmd->gemm, mem, offset, queue);
+    return ocl_clblast_run(exe->dev, exe->call[cmd->step].step->path, &cmd->gemm, mem, offset,
+                           queue);
 }
 
-static weft_status enqueue(weft_exe *exe, const ocl_cmd *cmd, cl_command_queue queue, cl_event *event)
+static weft_status enqueue(weft_exe *exe, const ocl_cmd *cmd, cl_command_queue queue,
+                           cl_event *event)
 {
-    cl_int code = clEnqueueNDRangeKernel(queue, cmd->kernel, 3, NULL, cmd->global, cmd->local, 0, NULL,
-                                         event);
+    cl_int code = clEnqueueNDRangeKernel(queue, cmd->kernel, 3, NULL, cmd->global, cmd->local, 0,
+                                         NULL, event);
     return code ? cmd_fail(exe, cmd, code, "starting kernel") : WEFT_OK;
 }
 
@@ -220,8 +233,10 @@ static weft_status time_command(weft_exe *exe, const weft_run *run, const ocl_cm
     if ((st = enqueue(exe, cmd, queue, &event))) return st;
     cl_int code = clWaitForEvents(1, &event);
     if (!code)
-        code = clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
-    if (!code) code = clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
+        code =
+            clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
+    if (!code)
+        code = clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
     clReleaseEvent(event);
     if (code) return cmd_fail(exe, cmd, code, "timing kernel");
     *ns += end - start;
@@ -247,7 +262,8 @@ weft_status ocl_run(weft_dev *dev, weft_exe *exe, const weft_run *run)
     if (run->n_binds != exe->n_binds)
         return ocl_fail(dev->host, WEFT_E_INTERNAL, "opencl: %u operands bound, the run has %u",
                         run->n_binds, exe->n_binds);
-    if ((!exe->recorded || exe->batch != run->batch) && (st = ocl_record(exe, run->batch))) return st;
+    if ((!exe->recorded || exe->batch != run->batch) && (st = ocl_record(exe, run->batch)))
+        return st;
     if ((!exe->bound || exe->generation != run->generation) && (st = bind(exe, run))) return st;
     if (exe->checks && !exe->ran) {
         exe->ran = 1;
@@ -257,13 +273,14 @@ weft_status ocl_run(weft_dev *dev, weft_exe *exe, const weft_run *run)
     return run->step_ns ? run_timed(exe, run) : run_plain(exe, run);
 }
 
-/* ---- late errors ------------------------------------------------------------------------------------ */
+/* ---- late errors ---- */
 /* The buffer holds: number of the step + 1, unused, the value (two words). */
 static weft_status check_one(weft_dev *dev, weft_exe *exe)
 {
     cl_int word[4] = { 0 }, zero[4] = { 0 };
     cl_mem mem = exe->mem[OCL_SLOT_ERRORS];
-    cl_int code = clEnqueueReadBuffer(dev->queue, mem, CL_TRUE, 0, sizeof word, word, 0, NULL, NULL);
+    cl_int code =
+        clEnqueueReadBuffer(dev->queue, mem, CL_TRUE, 0, sizeof word, word, 0, NULL, NULL);
     if (!code && word[0])
         code = clEnqueueWriteBuffer(dev->queue, mem, CL_TRUE, 0, sizeof zero, zero, 0, NULL, NULL);
     if (code) return ocl_cl_fail(dev->host, code, "opencl: reading the index check");
@@ -273,11 +290,12 @@ static weft_status check_one(weft_dev *dev, weft_exe *exe)
     int64_t axis = call->step->attr_i(call->step, "axis"), value;
     memcpy(&value, &word[2], sizeof value);
     if (axis < 0) axis += x->rank;
-    return ocl_fail(dev->host, WEFT_E_ARG,
-                    "%s: op %s: index %lld is out of range, axis %lld has %lld entries (0 .. %lld); check the "
-                    "values that go into this layer",
-                    call->step->path, call->step->op->name, (long long)value, (long long)axis,
-                    (long long)x->dim[axis], (long long)x->dim[axis] - 1);
+    return ocl_fail(
+        dev->host, WEFT_E_ARG,
+        "%s: op %s: index %lld is out of range, axis %lld has %lld entries (0 .. %lld); check the "
+        "values that go into this layer",
+        call->step->path, call->step->op->name, (long long)value, (long long)axis,
+        (long long)x->dim[axis], (long long)x->dim[axis] - 1);
 }
 
 weft_status ocl_check_indices(weft_dev *dev)

@@ -1,6 +1,6 @@
-/* What stands in front of a kernel's source: the shapes, types and attributes of one step as macros, its
- * arguments, and the epilogue. Backend's own sources get only the macros that they mention, so that steps
- * that differ in nothing that matters share one program. */
+/* What stands in front of a kernel's source: the shapes, types and attributes of one step as
+ * macros, its arguments, and the epilogue. Backend's own sources get only the macros that they
+ * mention, so that steps that differ in nothing that matters share one program. */
 #include "step.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -28,7 +28,8 @@ static void define_symbol(ocl_source *s, const char *name, int64_t symbol)
     ocl_text_add(s->text, "\n");
 }
 
-static void define_list(ocl_source *s, const char *tensor, const char *suffix, const int64_t *v, int32_t n)
+static void define_list(ocl_source *s, const char *tensor, const char *suffix, const int64_t *v,
+                        int32_t n)
 {
     for (int32_t k = 0; k < n; k++) {
         char name[64];
@@ -51,7 +52,8 @@ static void define_count(ocl_source *s, const char *tensor, const weft_operand *
 }
 
 /* T_AT(i) of an operand broadcast to dims; `like` NULL: of its own shape. */
-static void index_text(ocl_source *s, const weft_operand *o, const weft_operand *like, const char *var)
+static void index_text(ocl_source *s, const weft_operand *o, const weft_operand *like,
+                       const char *var)
 {
     ocl_nest nest = { 0 };
     if (!like) like = o;
@@ -62,7 +64,8 @@ static void index_text(ocl_source *s, const weft_operand *o, const weft_operand 
     ocl_nest_index(s->text, &nest, nest.rank, 0, var);
 }
 
-static void define_tensor(ocl_source *s, const char *upper, const char *lower, const weft_operand *o)
+static void define_tensor(ocl_source *s, const char *upper, const char *lower,
+                          const weft_operand *o)
 {
     char name[64];
     snprintf(name, sizeof name, "%s_ABSENT", upper);
@@ -85,7 +88,8 @@ static void define_tensor(ocl_source *s, const char *upper, const char *lower, c
         ocl_text_add(s->text, "\n");
     }
     if (ocl_source_wants(s, upper))
-        ocl_text_add(s->text, "#define %s(i) %s[%s_offset + %s_AT(i)]\n", upper, lower, lower, upper);
+        ocl_text_add(s->text, "#define %s(i) %s[%s_offset + %s_AT(i)]\n", upper, lower, lower,
+                     upper);
 }
 
 static void define_tensors(ocl_source *s)
@@ -107,27 +111,32 @@ static void argument(ocl_source *s, const char *lower, uint32_t k, const weft_op
     int out = !strcmp(lower, "out"), alias = (s->kernel->flags & WEFT_KERNEL_INPLACE) != 0;
     if (o->absent) return;
     ocl_text_add(s->text, "__global %s%s *%s%s%u, ulong %s%u_offset, ", out ? "" : "const ",
-                 ocl_type_name(o->dtype) ? ocl_type_name(o->dtype) : "uchar", alias ? "" : "restrict ",
-                 lower, k, lower, k);
+                 ocl_type_name(o->dtype) ? ocl_type_name(o->dtype) : "uchar",
+                 alias ? "" : "restrict ", lower, k, lower, k);
 }
 
 void ocl_source_arguments(ocl_source *s)
 {
     const weft_step *step = s->step;
     uint32_t own = step->n_in - step->n_extra;
-    for (uint32_t k = 0; k < own; k++) argument(s, "in", k, step->in[k]);
-    for (uint32_t k = 0; k < step->n_out; k++) argument(s, "out", k, step->out[k]);
-    for (uint32_t k = 0; k < step->n_extra; k++) argument(s, "extra", k, step->in[own + k]);
+    for (uint32_t k = 0; k < own; k++)
+        argument(s, "in", k, step->in[k]);
+    for (uint32_t k = 0; k < step->n_out; k++)
+        argument(s, "out", k, step->out[k]);
+    for (uint32_t k = 0; k < step->n_extra; k++)
+        argument(s, "extra", k, step->in[own + k]);
 }
 
-/* WEFT_EXTRAS: "extra0, extra0_offset .., " for the launches of kernels that record by themselves. */
+/* WEFT_EXTRAS: "extra0, extra0_offset .., " for the launches of kernels that record by themselves.
+ */
 static void define_arguments(ocl_source *s)
 {
     const weft_step *step = s->step;
     uint32_t own = step->n_in - step->n_extra;
     if (ocl_source_wants(s, "WEFT_EXTRAS")) {
         ocl_text_add(s->text, "#define WEFT_EXTRAS ");
-        for (uint32_t k = 0; k < step->n_extra; k++) argument(s, "extra", k, step->in[own + k]);
+        for (uint32_t k = 0; k < step->n_extra; k++)
+            argument(s, "extra", k, step->in[own + k]);
         ocl_text_add(s->text, "\n");
     }
     if (!ocl_source_wants(s, "WEFT_ARGS")) return;
@@ -140,11 +149,13 @@ static void define_device(ocl_source *s)
 {
     int f64 = ocl_step_f64(s->step);
     if (ocl_step_any_f64(s->step))
-        ocl_text_add(s->text, "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n#define WEFT_F64 1\n");
+        ocl_text_add(s->text,
+                     "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n#define WEFT_F64 1\n");
     if (ocl_source_wants(s, "REAL_MAX"))
         ocl_text_add(s->text, "#define REAL_MAX %s\n", f64 ? "DBL_MAX" : "FLT_MAX");
     ocl_text_add(s->text, "#define REAL %s\n", f64 ? "double" : "float");
-    if (s->dev->cpu && ocl_source_wants(s, "WEFT_CPU")) ocl_text_add(s->text, "#define WEFT_CPU 1\n");
+    if (s->dev->cpu && ocl_source_wants(s, "WEFT_CPU"))
+        ocl_text_add(s->text, "#define WEFT_CPU 1\n");
     if (ocl_source_wants(s, "WEFT_LANES"))
         ocl_text_add(s->text, "#define WEFT_LANES %u\n#define REALV %s%u\n#define WEFT_ROWS %u\n",
                      ocl_lanes(s->dev, f64), f64 ? "double" : "float", ocl_lanes(s->dev, f64),
@@ -166,8 +177,9 @@ static void define_attribute(ocl_source *s, const weft_attr *a)
         break;
     case WEFT_FLOAT:
         if (!ocl_source_wants(s, name)) break;
-        ocl_text_add(s->text, "#define %s ((REAL)%a%s)\n", name, step->attr_f(step, a->name),
-                     ocl_step_f64(step) ? "" : "f");
+        ocl_text_add(s->text, "#define %s ", name);
+        ocl_text_real(s->text, step->attr_f(step, a->name), ocl_step_f64(step));
+        ocl_text_append(s->text, "\n", 1);
         break;
     case WEFT_INTS: {
         uint32_t n = step->attr_v(step, a->name, list, 64);
@@ -248,7 +260,8 @@ weft_status ocl_source_prelude(ocl_source *s)
     const weft_op_class *op = s->step->op;
     define_device(s);
     define_tensors(s);
-    for (const weft_attr *a = op->attrs; a && a->name; a++) define_attribute(s, a);
+    for (const weft_attr *a = op->attrs; a && a->name; a++)
+        define_attribute(s, a);
     define_params(s);
     define_arguments(s);
     return define_then(s);
@@ -258,8 +271,10 @@ void ocl_source_group(ocl_source *s, const char *name, const ocl_nest *group, co
 {
     if (!ocl_source_wants(s, name)) return;
     ocl_text_add(s->text, "#define %s(x) ", name);
-    if (group->rank <= 1) ocl_text_add(s->text, "((x)*%s)", arg);
-    else ocl_nest_index(s->text, group, group->rank, 0, "(ulong)(x)");
+    if (group->rank <= 1)
+        ocl_text_add(s->text, "((x)*%s)", arg);
+    else
+        ocl_nest_index(s->text, group, group->rank, 0, "(ulong)(x)");
     ocl_text_add(s->text, "\n");
 }
 
@@ -294,7 +309,8 @@ void ocl_source_then_at(ocl_source *s, const ocl_axes *groups, uint32_t n)
     const weft_step *step = s->step;
     int then = ocl_then(step) != NULL;
     ocl_text_add(s->text, "#define THEN_AT(v");
-    for (uint32_t g = 0; g < n; g++) ocl_text_add(s->text, ", p%u", g);
+    for (uint32_t g = 0; g < n; g++)
+        ocl_text_add(s->text, ", p%u", g);
     ocl_text_add(s->text, then ? ") weft_then((v)" : ") (v)\n");
     if (!then) return;
     for (uint32_t k = 0; k < step->n_extra; k++) {

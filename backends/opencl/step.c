@@ -87,17 +87,20 @@ int ocl_step_any_f64(const weft_step *step)
 weft_status ocl_call_init(ocl_call *call, weft_dev *dev, const weft_step *step)
 {
     uint32_t n = step->n_in + step->n_out;
-    weft_kernel_call base = { sizeof base, step->n_in, step->n_out, step->n_extra, .host = dev->host,
-                              .path = step->path, .attr_i = attr_i, .attr_f = attr_f, .attr_s = attr_s,
-                              .attr_v = attr_v, .device = device_fact, .param = param,
-                              .fail = call_fail };
+    weft_kernel_call base = {
+        sizeof base,       step->n_in,         step->n_out,           step->n_extra,
+        .host = dev->host, .path = step->path, .attr_i = attr_i,      .attr_f = attr_f,
+        .attr_s = attr_s,  .attr_v = attr_v,   .device = device_fact, .param = param,
+        .fail = call_fail
+    };
     *call = (ocl_call){ .base = base, .dev = dev, .step = step, .f64 = ocl_step_f64(step) };
     call->view = calloc(n + 1, sizeof *call->view);
     call->list = calloc(n + 1, sizeof *call->list);
     call->numbers = calloc((size_t)(n + 1) * 2 * WEFT_MAX_RANK, sizeof *call->numbers);
     if (!call->view || !call->list || !call->numbers) {
         ocl_call_finish(call);
-        return ocl_fail(dev->host, WEFT_E_NOMEM, "%s: no memory for op %s", step->path, step->op->name);
+        return ocl_fail(dev->host, WEFT_E_NOMEM, "%s: no memory for op %s", step->path,
+                        step->op->name);
     }
     call->base.in = call->list;
     call->base.out = call->list + step->n_in;
@@ -123,8 +126,13 @@ static void fill_view(weft_view *v, const weft_operand *o, int64_t *dim, int64_t
         stride[k] = batch < 0 ? o->stride[k] : ocl_at(o->stride[k], batch);
         count *= (uint64_t)(dim[k] < 0 ? -dim[k] : dim[k]);
     }
-    *v = (weft_view){ .struct_size = sizeof *v, .dtype = o->dtype, .rank = o->rank,
-                      .layout = o->layout, .dim = dim, .stride = stride, .count = count };
+    *v = (weft_view){ .struct_size = sizeof *v,
+                      .dtype = o->dtype,
+                      .rank = o->rank,
+                      .layout = o->layout,
+                      .dim = dim,
+                      .stride = stride,
+                      .count = count };
     v->outer = (uint64_t)(batch < 0 ? o->outer : ocl_at(o->outer, batch));
     v->inner = (uint64_t)(batch < 0 ? o->inner : ocl_at(o->inner, batch));
     v->pitch = (uint64_t)(batch < 0 ? o->pitch : ocl_at(o->pitch, batch));
@@ -141,18 +149,17 @@ void ocl_call_fill(ocl_call *call, int64_t batch)
         if (o->absent && !out) continue;
         fill_view(&call->view[i], o, call->numbers + (size_t)i * 2 * WEFT_MAX_RANK, batch);
         call->list[i] = &call->view[i];
-        if (call->exe && !o->absent)
-            call->view[i].data = call->exe->tokens + call->first_slot + i;
+        if (call->exe && !o->absent) call->view[i].data = call->exe->tokens + call->first_slot + i;
     }
     call->base.batch = batch < 0 ? 0 : batch;
 }
 
-/* ---- choice ------------------------------------------------------------------------------------ */
+/* ---- choice ---- */
 static const ocl_op *const ops[] = {
-    &ocl_op_map,     &ocl_op_matmul,      &ocl_op_conv,    &ocl_op_reduce,  &ocl_op_softmax,
-    &ocl_op_gather,  &ocl_op_log_softmax, &ocl_op_count,   &ocl_op_copy,    &ocl_op_concat,
-    &ocl_op_reshape, &ocl_op_transpose,   &ocl_op_slice,   &ocl_op_pad,     &ocl_op_broadcast,
-    &ocl_op_reverse,
+    &ocl_op_map,     &ocl_op_matmul, &ocl_op_conv,        &ocl_op_reduce,
+    &ocl_op_softmax, &ocl_op_gather, &ocl_op_log_softmax, &ocl_op_count,
+    &ocl_op_copy,    &ocl_op_concat, &ocl_op_reshape,     &ocl_op_transpose,
+    &ocl_op_slice,   &ocl_op_pad,    &ocl_op_broadcast,   &ocl_op_reverse,
 };
 
 const ocl_op *ocl_op_find(const char *name)
@@ -170,7 +177,9 @@ static int operand_fits(const ocl_call *call, const weft_operand *o, char *why, 
         snprintf(why, why_size, "the device has no float64");
         return 0;
     }
-    if (o->dtype == WEFT_F32 || (flags & WEFT_KERNEL_ANY_DTYPE)) return 1;
+    /* what only moves bits moves 16-bit floats, too */
+    int known = ocl_type_name(o->dtype) || (call->op && call->op->moves_bits);
+    if (o->dtype == WEFT_F32 || (known && (flags & WEFT_KERNEL_ANY_DTYPE))) return 1;
     if (o->dtype == WEFT_F64 && (flags & WEFT_KERNEL_F64)) return 1;
     snprintf(why, why_size, "the kernel has no %s",
              ocl_type_name(o->dtype) ? ocl_type_name(o->dtype) : "16-bit floats");
@@ -229,8 +238,10 @@ int ocl_supports(weft_dev *dev, const weft_step *step, weft_support *support)
     if (ocl_call_init(&call, dev, step)) return 0;
     yes = ocl_choose(&call, why, sizeof why);
     support->flags = yes ? call.kernel->flags : 0;
-    snprintf(support->variant, sizeof support->variant, "%s",
-             !yes ? "" : call.op ? call.op->file : "kernel of the plugin");
+    if (yes && !call.op)
+        snprintf(support->variant, sizeof support->variant, "%s.cl", step->op->name);
+    else
+        snprintf(support->variant, sizeof support->variant, "%s", yes ? call.op->file : "");
     if (yes && call.op == &ocl_op_matmul)
         snprintf(support->variant, sizeof support->variant, "%s",
                  dev->clblast && !call.f64 ? "clblast" : "gemm.cl");
@@ -239,9 +250,11 @@ int ocl_supports(weft_dev *dev, const weft_step *step, weft_support *support)
     return yes;
 }
 
-int64_t ocl_attr_list(const weft_step *step, const char *name, int64_t *values, uint32_t n, int64_t def)
+int64_t ocl_attr_list(const weft_step *step, const char *name, int64_t *values, uint32_t n,
+                      int64_t def)
 {
     uint32_t given = step->attr_v(step, name, values, n);
-    for (uint32_t k = given; k < n; k++) values[k] = def;
+    for (uint32_t k = given; k < n; k++)
+        values[k] = def;
     return given;
 }

@@ -1,5 +1,6 @@
 /* A string that grows, for the OpenCL C that this backend writes. */
 #include "ocl.h"
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,19 @@ void ocl_text_add(ocl_text *text, const char *format, ...)
     vsnprintf(end, (size_t)n + 1, format, args);
     va_end(args);
     text->size += (size_t)n;
+}
+
+void ocl_text_real(ocl_text *text, double value, int f64)
+{
+    float narrow = (float)value;
+    uint32_t bits32;
+    uint64_t bits64;
+    memcpy(&bits32, &narrow, sizeof bits32);
+    memcpy(&bits64, &value, sizeof bits64);
+    if (f64)
+        ocl_text_add(text, "as_double(0x%016" PRIx64 "UL)", bits64);
+    else
+        ocl_text_add(text, "as_float(0x%08" PRIx32 "u)", bits32);
 }
 
 void ocl_text_finish(ocl_text *text)

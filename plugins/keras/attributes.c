@@ -1,7 +1,6 @@
 /* A layer's config (JSON) as attribute text. The class's schema decides what is taken; Keras's
  * values that have another spelling in attribute text (functions, nested objects, null in lists)
  * are translated. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include "keras.h"
@@ -32,12 +31,29 @@ void keras_text_str(keras_text *t, const char *s)
     keras_text_add(t, s, strlen(s));
 }
 
+static int is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* A word of attribute text, in any locale. */
 static int is_word(const char *s)
 {
-    if (!isalpha((unsigned char)*s) && *s != '_') return 0;
-    while (isalnum((unsigned char)*s) || *s == '_' || *s == '.')
+    if (!is_letter(*s)) return 0;
+    while (is_letter(*s) || (*s >= '0' && *s <= '9') || *s == '.')
         s++;
     return *s == 0;
+}
+
+/* Words that attribute text reads as values of other types than a string. */
+static int is_reserved(const char *s)
+{
+    static const char *const reserved[] = { "true", "false", "none", "inf", "nan" };
+    size_t i;
+
+    for (i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (!strcmp(s, reserved[i])) return 1;
+    return 0;
 }
 
 static void add_string(keras_text *t, const char *s)
@@ -102,7 +118,7 @@ static weft_status add_object(const keras_file *f, const weft_attr *attr, const 
         return add_value(f, attr, layer, json_object_get(config, "value"), t, depth + 1);
     if (class_name && !strcmp(class_name, "function") && json_is_string(config))
         class_name = json_string_value(config);
-    if (!class_name || !is_word(class_name))
+    if (!class_name || !is_word(class_name) || is_reserved(class_name))
         return keras_fail(f, WEFT_E_UNTRUSTED,
                           "layer \"%s\": %s is an object without a usable class_name", layer,
                           attr->name ? attr->name : "a value");
@@ -131,7 +147,8 @@ static weft_status add_value(const keras_file *f, const weft_attr *attr, const c
         keras_text_str(t, json_is_true(v) ? "true" : "false");
     else if (json_is_number(v))
         add_number(t, v);
-    else if (json_is_string(v) && is_word(json_string_value(v)))
+    else if (json_is_string(v) && is_word(json_string_value(v)) &&
+             !is_reserved(json_string_value(v)))
         keras_text_str(t, json_string_value(v));
     else if (json_is_string(v))
         add_string(t, json_string_value(v));

@@ -168,7 +168,7 @@ static weft_status call_node(functional *u, node *n, const history_list *list)
     if (!x) return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu inputs", list->n);
     for (i = 0; !st && i < list->n; i++)
         st = tensor_of(u, list->item[i], &x[i]);
-    if (!st) {
+    if (!st && !(st = keras_check_dtype(u->f, l, u->into, x, list->n))) {
         u->f->api->call(u->into, l->id, x, (uint32_t)list->n,
                         list->inference ? "training=false" : NULL);
         n->call = l->n_calls++;

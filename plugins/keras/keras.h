@@ -44,11 +44,16 @@ typedef struct keras_layer { /* one entry of "layers" */
     weft_layer_id id;                     /* 0 for an input */
     weft_tensor_id tensor;                /* of an input */
     weft_model *sub;                      /* a nested model */
+    weft_dtype dtype;                     /* that the layer computes in; not of nested models */
     uint32_t first_node; /* number of its first call among all calls of the model */
     uint32_t n_calls;    /* calls made so far */
 } keras_layer;
 int keras_is_model(const char *class_name);
 int keras_is_input(const char *class_name);
+/* The class that an entry of "layers" means, or NULL. Keras's own names mean Keras's own classes; a
+ * class of the model's author ("pkg>Name") must come from a third party's plugin
+ * ("org.example.Name"). */
+const weft_layer_class *keras_find_class(const keras_file *f, const json_t *entry);
 const char *keras_string(const json_t *object, const char *key); /* NULL if it is no string */
 /* Every class of the file that no plugin has is collected for one report, and counted. */
 weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix,
@@ -61,6 +66,9 @@ weft_status keras_build_functional(const keras_file *f, const json_t *config, we
 /* A layer of the class the entry names, created in `into`; models by recursion. */
 weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_model *into,
                                int depth);
+/* Refuses a layer whose dtype is not that of its inputs x, in which it would compute here. */
+weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, const weft_model *into,
+                              const weft_tensor_id *x, size_t n);
 weft_status keras_input(const keras_file *f, const char *name, const json_t *shape,
                         const json_t *config, weft_model *into, weft_tensor_id *tensor);
 

@@ -21,6 +21,30 @@ int keras_is_input(const char *class_name)
     return class_name && !strcmp(class_name, "InputLayer");
 }
 
+static int starts_with(const char *text, const char *start)
+{
+    return text && !strncmp(text, start, strlen(start));
+}
+
+/* Is it one of Keras's own layers, and not somebody's class, or a function, of the same name? */
+static int is_builtin(const json_t *entry)
+{
+    const json_t *module = json_object_get(entry, "module");
+    const char *name = json_string_value(module);
+
+    return !module || starts_with(name, "keras.layers") || starts_with(name, "keras.src.layers");
+}
+
+const weft_layer_class *keras_find_class(const keras_file *f, const json_t *entry)
+{
+    const char *name = keras_string(entry, "class_name");
+    const weft_layer_class *cls;
+
+    if (starts_with(keras_string(entry, "module"), "keras.src.ops")) return NULL;
+    cls = f->api->layer_class(f->root, name);
+    return cls && (is_builtin(entry) || strchr(cls->name, '.')) ? cls : NULL;
+}
+
 /* Why a class that no plugin has cannot be had, and what to do. */
 static const char *reason(const json_t *entry, const char *class_name)
 {
@@ -32,11 +56,11 @@ static const char *reason(const json_t *entry, const char *class_name)
                "for and save again, or write it as a layer plugin of a few lines "
                "(plugins/example) and name that class "
                "in config.json";
-    if (module && !strncmp(module, "keras.src.ops", 13))
+    if (starts_with(module, "keras.src.ops"))
         return "an operation on tensors outside of a layer; use the layer of the same meaning "
                "(Add, Multiply, "
                "Concatenate, Reshape ..)";
-    if (json_is_string(json_object_get(entry, "registered_name")))
+    if (!is_builtin(entry))
         return "a class of the model's author; write it as a layer plugin of the same name (see "
                "plugins/example)";
     return "no plugin has this class";
@@ -72,7 +96,7 @@ weft_status keras_check_classes(const keras_file *f, const json_t *model, const 
         snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "/" : "", name);
         if (keras_is_model(cls) && (st = keras_check_classes(f, entry, path, depth + 1, n_missing)))
             return st;
-        if (!keras_is_model(cls) && !keras_is_input(cls) && !f->api->layer_class(f->root, cls)) {
+        if (!keras_is_model(cls) && !keras_is_input(cls) && !keras_find_class(f, entry)) {
             f->api->missing(f->root, cls, path, reason(entry, cls));
             (*n_missing)++;
         }
@@ -153,25 +177,56 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
 {
     keras_text text = { 0 };
     const weft_layer_class *cls;
-    weft_dtype dtype;
     weft_status st;
 
     if (keras_is_model(layer->class_name)) {
-        if (!(layer->sub = f->api->submodel(into, layer->name)))
-            return keras_fail(f, WEFT_E_NOMEM, "no memory for model \"%s\"", layer->name);
+        if (!(layer->sub = f->api->submodel(into, layer->name))) {
+            st = f->api->finish(into); /* tells why */
+            return st ? st : keras_fail(f, WEFT_E_NOMEM, "no memory for model \"%s\"", layer->name);
+        }
         if ((st = keras_build(f, layer->entry, layer->sub, depth + 1))) return st;
         layer->id = f->api->model_layer(into, layer->sub, layer->name);
         return WEFT_OK;
     }
-    if ((st = get_dtype(f, layer->name, layer->config, &dtype))) return st;
-    cls = f->api->layer_class(f->root, layer->class_name);
+    if ((st = get_dtype(f, layer->name, layer->config, &layer->dtype))) return st;
+    cls = keras_find_class(f, layer->entry);
     if (cls && !(st = keras_attributes(f, cls, layer->name, layer->config, &text))) {
         if (json_is_false(json_object_get(layer->config, "trainable")))
             keras_text_str(&text, text.n ? " trainable=false" : "trainable=false");
-        layer->id = f->api->layer(into, layer->class_name, layer->name, text.s);
+        layer->id = f->api->layer(into, cls->name, layer->name, text.s);
     }
     free(text.s);
     return st;
+}
+
+static int is_float(weft_dtype dtype)
+{
+    return dtype == WEFT_F32 || dtype == WEFT_F64;
+}
+
+weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, const weft_model *into,
+                              const weft_tensor_id *x, size_t n)
+{
+    const char *want = layer->dtype == WEFT_F64 ? "float64" : "int or bool";
+    size_t i;
+
+    if (layer->sub || layer->dtype == WEFT_F32) return WEFT_OK;
+    for (i = 0; i < n; i++) {
+        weft_tensor_info info = { .struct_size = sizeof info };
+        weft_status st;
+
+        if (!x[i]) continue; /* absent, or the model has failed, which finish() tells */
+        if ((st = f->api->tensor_info(into, x[i], &info))) return st;
+        if (info.spec.dtype == layer->dtype ||
+            (!is_float(info.spec.dtype) && !is_float(layer->dtype)))
+            continue;
+        return keras_fail(
+            f, WEFT_E_UNSUPPORTED,
+            "layer \"%s\" (%s) has dtype %s, but its input %zu is not of it; layers compute "
+            "in the dtype of their inputs: save the model with dtype float32",
+            layer->name, layer->class_name, want, i);
+    }
+    return WEFT_OK;
 }
 
 /* The input of a Sequential: its InputLayer, or the shape that it was built with. Keras runs a
@@ -225,7 +280,9 @@ static weft_status build_sequential(const keras_file *f, const json_t *model, we
         if (keras_is_input(layer.class_name)) continue;
         layer.config = json_object_get(entry, "config");
         last = layer.name = keras_string(layer.config, "name");
-        if ((st = keras_create_layer(f, &layer, into, depth))) return st;
+        if ((st = keras_create_layer(f, &layer, into, depth)) ||
+            (st = keras_check_dtype(f, &layer, into, &x, 1)))
+            return st;
         x = f->api->call(into, layer.id, &x, 1, NULL);
     }
     f->api->output(into, last, x);

@@ -6,6 +6,9 @@
 #include <string.h>
 #include "keras.h"
 
+#define BOMB_FLOOR ((uint64_t)256 << 20) /* as archive.c holds the members of the zip to */
+#define BOMB_RATIO 100
+
 typedef struct weights {
     const keras_file *f;
     hid_t file;
@@ -77,6 +80,72 @@ static void shape_text(char *text, size_t size, const hsize_t *dim, int rank)
     if (at < size) snprintf(text + at, size - at, ")");
 }
 
+/* The bytes of one chunk; 0 if the dataset has none. */
+static uint64_t chunk_bytes(hid_t plist, uint64_t element)
+{
+    hsize_t dim[H5S_MAX_RANK];
+    int rank = H5Pget_layout(plist) == H5D_CHUNKED ? H5Pget_chunk(plist, H5S_MAX_RANK, dim) : 0, i;
+    uint64_t n = rank > 0 ? element : 0;
+
+    for (i = 0; i < rank; i++)
+        n = dim[i] && n > UINT64_MAX / dim[i] ? UINT64_MAX : n * dim[i];
+    return n;
+}
+
+/* Filters that Keras never binds: any twice, or one that HDF5 does not have here. */
+static weft_status check_filters(const weights *w, hid_t plist, const char *path)
+{
+    int n = H5Pget_nfilters(plist), i, k;
+
+    for (i = 0; i < n; i++) {
+        H5Z_filter_t id = H5Pget_filter2(plist, (unsigned)i, NULL, NULL, NULL, 0, NULL, NULL);
+
+        for (k = 0; k < i; k++)
+            if (id == H5Pget_filter2(plist, (unsigned)k, NULL, NULL, NULL, 0, NULL, NULL))
+                return keras_fail(w->f, WEFT_E_UNTRUSTED,
+                                  "model.weights.h5: dataset \"%s\" goes through filter %d twice; "
+                                  "Keras writes none: save the model again",
+                                  path, (int)id);
+        if (H5Zfilter_avail(id) <= 0)
+            return keras_fail(w->f, WEFT_E_UNSUPPORTED,
+                              "model.weights.h5: dataset \"%s\" is compressed by filter %d, which "
+                              "HDF5 does not have here; Keras writes none: save the model again",
+                              path, (int)id);
+    }
+    return WEFT_OK;
+}
+
+/* The file must hold the dataset's data, so that a small file cannot ask for much memory. */
+static weft_status check_storage(const weights *w, hid_t set, const char *path)
+{
+    hid_t space = H5Dget_space(set), type = H5Dget_type(set), plist = H5Dget_create_plist(set);
+    uint64_t element = H5Tget_size(type), held = H5Dget_storage_size(set), need, chunk;
+    hssize_t count = H5Sget_simple_extent_npoints(space);
+    weft_status st = WEFT_OK;
+
+    need = count < 0 || (element && (uint64_t)count > UINT64_MAX / element)
+               ? UINT64_MAX
+               : (uint64_t)count * element;
+    chunk = chunk_bytes(plist, element);
+    st = check_filters(w, plist, path);
+    if (!st && (held > w->f->n_weights || (!H5Pget_nfilters(plist) && held < need)))
+        st = keras_fail(w->f, WEFT_E_UNTRUSTED,
+                        "model.weights.h5: dataset \"%s\" needs %llu bytes, but storage of %llu is "
+                        "there in a file of %zu: the file is damaged; save the model again",
+                        path, (unsigned long long)need, (unsigned long long)held, w->f->n_weights);
+    else if (!st && ((need > BOMB_FLOOR && need / BOMB_RATIO > held) ||
+                     (chunk > BOMB_FLOOR && chunk / BOMB_RATIO > held)))
+        st = keras_fail(
+            w->f, WEFT_E_UNTRUSTED,
+            "model.weights.h5: dataset \"%s\" expands from storage of %llu bytes to %llu, "
+            "in chunks of %llu (a bomb); store it with less compression if it is real",
+            path, (unsigned long long)held, (unsigned long long)need, (unsigned long long)chunk);
+    H5Pclose(plist);
+    H5Tclose(type);
+    H5Sclose(space);
+    return st;
+}
+
 /* The dataset must hold numbers of exactly this spec, within this file, not virtual. */
 static weft_status check_dataset(const weights *w, hid_t set, const char *path,
                                  const char *variable, const weft_spec *spec)
@@ -86,6 +155,7 @@ static weft_status check_dataset(const weights *w, hid_t set, const char *path,
     char got_text[512], want_text[256];
     int rank = H5Sget_simple_extent_ndims(space), i, same;
     H5T_class_t cls = H5Tget_class(type);
+    H5S_class_t extent = H5Sget_simple_extent_type(space);
     weft_status st = WEFT_OK;
 
     if (rank >= 0) H5Sget_simple_extent_dims(space, dim, NULL);
@@ -104,6 +174,12 @@ static weft_status check_dataset(const weights *w, hid_t set, const char *path,
     else if (H5Pget_layout(plist) == H5D_VIRTUAL)
         st = keras_fail(w->f, WEFT_E_UNTRUSTED,
                         "model.weights.h5: dataset \"%s\" is a virtual dataset", path);
+    else if (extent != H5S_SCALAR && extent != H5S_SIMPLE)
+        st =
+            keras_fail(w->f, WEFT_E_SHAPE,
+                       "model.weights.h5: dataset \"%s\" is empty (a null dataspace), but variable "
+                       "\"%s\" has shape %s",
+                       path, variable, want_text);
     else if (!same)
         st = keras_fail(w->f, WEFT_E_SHAPE,
                         "model.weights.h5: dataset \"%s\" has shape %s, but variable \"%s\" has %s",
@@ -117,7 +193,7 @@ static weft_status check_dataset(const weights *w, hid_t set, const char *path,
     H5Pclose(plist);
     H5Tclose(type);
     H5Sclose(space);
-    return st;
+    return st ? st : check_storage(w, set, path);
 }
 
 static uint64_t spec_bytes(const weft_spec *spec)
@@ -149,7 +225,7 @@ static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id 
             "model.weights.h5: \"%s\" cannot be read as a dataset: the file is damaged", path);
     if ((st = check_dataset(w, set, path, name, &spec))) goto out;
     bytes = spec_bytes(&spec);
-    if (!(data = malloc(bytes ? bytes : 1))) {
+    if (!(data = calloc(bytes ? bytes : 1, 1))) {
         st = keras_fail(w->f, WEFT_E_NOMEM, "no memory for the %llu bytes of \"%s\"",
                         (unsigned long long)bytes, name);
         goto out;

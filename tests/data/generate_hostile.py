@@ -92,31 +92,31 @@ def patch_headers(archive, name, offset, value):
     return bytes(data)
 
 
-@hostile("model.weights.h5")
+@hostile("model.weights.h5|bomb")
 def zip_bomb():
     """272 MiB of zeros in 280 kB."""
     return with_member("model.weights.h5", bytes(272 << 20))
 
 
-@hostile("zip")
+@hostile("config.json|size")
 def zip_lying_size_small():
     """The headers promise 100 bytes of config.json, the data hold more."""
     return patch_headers(base_archive(), "config.json", 24, struct.pack("<I", 100))
 
 
-@hostile("zip")
+@hostile("model.weights.h5|bomb")
 def zip_lying_size_huge():
     """The headers promise 3.7 GB of weights, the data hold a few kB."""
     return patch_headers(base_archive(), "model.weights.h5", 24, struct.pack("<I", 0xDDDDDDDD))
 
 
-@hostile("zip")
+@hostile("as a zip")
 def zip_lying_stored_size():
     """The compressed size reaches beyond the end of the file."""
     return patch_headers(base_archive(), "model.weights.h5", 20, struct.pack("<I", 0x7FFFFFF0))
 
 
-@hostile("config.json")
+@hostile("config.json|checksum")
 def zip_wrong_checksum():
     return patch_headers(base_archive(), "config.json", 16, b"\xde\xad\xbe\xef")
 
@@ -132,20 +132,20 @@ def zip_unknown_method():
     return patch_headers(base_archive(), "model.weights.h5", 10, struct.pack("<H", 77))
 
 
-@hostile("zip")
+@hostile("as a zip")
 def zip_truncated():
     archive = base_archive()
     return archive[:len(archive) * 6 // 10]
 
 
-@hostile("zip")
+@hostile("as a zip")
 def zip_directory_only():
     """The central directory without the data before it."""
     archive = base_archive()
     return archive[archive.index(b"PK\x01\x02"):]
 
 
-@hostile("zip")
+@hostile("as a zip")
 def not_a_zip():
     return b"This is a text, not a model.\n" * 40
 
@@ -155,101 +155,101 @@ def empty_file():
     return b""
 
 
-@hostile("config.json")
+@hostile("no config.json")
 def missing_config():
     return with_member("config.json", None)
 
 
-@hostile("model.weights")
+@hostile("no model.weights.h5")
 def missing_weights():
     return with_member("model.weights.h5", None)
 
 
-@hostile("zip")
+@hostile("as a zip")
 def duplicate_config():
     """Two members called config.json: readers disagree on which one counts."""
     return pack([*members_of(base_archive()).items(), ("config.json", b"{}")])
 
 
-@hostile("zip")
+@hostile("as a zip")
 def duplicate_weights():
     members = members_of(base_archive())
     return pack([*members.items(), ("model.weights.h5", members["model.weights.h5"])])
 
 
-@hostile("evil")
+@hostile("evil|traversal")
 def path_traversal():
     return pack([*members_of(base_archive()).items(), ("../../evil.txt", b"evil\n")])
 
 
-@hostile("evil")
+@hostile("evil|traversal")
 def path_absolute():
     return pack([*members_of(base_archive()).items(), ("/tmp/evil.txt", b"evil\n")])
 
 
-@hostile("config.json")
+@hostile("config.json|depth")
 def json_deep():
     """100000 brackets within brackets."""
     return with_member("config.json", b"[" * 100000 + b"]" * 100000)
 
 
-@hostile("config.json")
+@hostile("config.json|depth")
 def json_deep_objects():
     return with_member("config.json", b'{"config":' * 100000 + b"1" + b"}" * 100000)
 
 
-@hostile("config")
+@hostile("config.json|at most")
 def json_huge_string():
     """A layer name of 64 MiB."""
     text = members_of(base_archive())["config.json"]
     return with_member("config.json", text.replace(b'"dense"', b'"' + b"a" * (64 << 20) + b'"', 1))
 
 
-@hostile("config")
+@hostile("config.json|line 1")
 def json_nul_in_name():
     text = members_of(base_archive())["config.json"]
     return with_member("config.json", text.replace(b'"dense"', rb'"den\u0000se"'))
 
 
-@hostile("config.json")
+@hostile("config.json|line 1")
 def json_invalid_utf8():
     text = members_of(base_archive())["config.json"]
     return with_member("config.json", text.replace(b'"dense"', b'"den\xff\xfese"'))
 
 
-@hostile("config.json")
+@hostile("config.json|line 1")
 def json_truncated():
     text = members_of(base_archive())["config.json"]
     return with_member("config.json", text[:len(text) // 2])
 
 
-@hostile("config.json")
+@hostile("config.json|line 1")
 def json_trailing():
     return with_member("config.json", members_of(base_archive())["config.json"] + b"}{")
 
 
-@hostile("config.json")
+@hostile("config.json|line 1")
 def json_empty():
     return with_member("config.json", b"")
 
 
-@hostile("config.json")
+@hostile("config.json|class_name")
 def json_not_an_object():
     return with_member("config.json", b"[1, 2, 3]")
 
 
-@hostile("config")
+@hostile("config.json|class_name")
 def json_empty_object():
     return with_member("config.json", b"{}")
 
 
-@hostile("cycl|dense")
+@hostile("cycle|dense")
 def graph_cycle():
     """dense takes its input from dense_1, which takes its input from dense."""
     return with_config(lambda config: history_of(config, "dense").__setitem__(0, "dense_1"))
 
 
-@hostile("cycl|dense_1")
+@hostile("cycle|dense_1")
 def graph_self_cycle():
     return with_config(lambda config: history_of(config, "dense_1").__setitem__(0, "dense_1"))
 
@@ -286,7 +286,7 @@ def graph_negative_node():
     return with_config(lambda config: history_of(config, "dense_1").__setitem__(1, -3))
 
 
-@hostile("dense")
+@hostile("dense|two layers")
 def graph_duplicate_names():
     """Two layers called dense."""
 

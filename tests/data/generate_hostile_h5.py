@@ -2,10 +2,14 @@
 round in circles, or are not what the layers need."""
 
 import io
+import zlib
 
 import h5py
+import keras
 import numpy as np
+from keras import Input, Model, layers
 
+import generate_common as common
 from generate_hostile import base_archive, hostile, layer_of, members_of, pack, with_config
 
 KERNEL, BIAS = "layers/dense/vars/0", "layers/dense/vars/1"
@@ -85,13 +89,13 @@ def h5_virtual_dataset():
     return with_weights(change)
 
 
-@hostile("dense")
+@hostile("dense|1048576")
 def h5_shape_bomb():
     """A kernel of 4 TiB without data."""
     return with_kernel(shape=(1 << 20, 1 << 20), dtype="f4", chunks=(1, 1 << 10))
 
 
-@hostile("dense")
+@hostile("dense|GiB")
 def h5_shape_bomb_consistent():
     """A kernel of 4 TiB without data, in a model that asks for just that."""
     size = 1 << 20
@@ -111,7 +115,89 @@ def h5_shape_bomb_consistent():
     return with_weights(change_weights, with_config(change_config))
 
 
-@hostile("dense")
+def sized_weights(rows, change_kernel):
+    """A model whose first kernel is (rows, 4), made by `change_kernel(file)`."""
+
+    def change_config(config):
+        layer_of(config, "values")["config"]["batch_shape"] = [None, rows]
+        layer_of(config, "dense")["build_config"] = {"input_shape": [None, rows]}
+
+    def change_weights(file):
+        del file[KERNEL]
+        change_kernel(file)
+
+    return with_weights(change_weights, with_config(change_config))
+
+
+@hostile("layers/dense/vars/0|2147483648")
+def h5_storage_missing():
+    """A kernel of 2 GiB of which the file holds nothing, in a model that asks for just that."""
+    rows = 1 << 27
+    return sized_weights(rows, lambda file: file.create_dataset(
+        KERNEL, shape=(rows, 4), dtype="f4", chunks=(1 << 10, 4)))
+
+
+@hostile("layers/dense/vars/0|2147483648|compression")
+def h5_storage_filtered():
+    """The same with a filter bound, so that little storage may be right."""
+    rows = 1 << 27
+
+    def change(file):
+        kernel = file.create_dataset(KERNEL, shape=(rows, 4), dtype="f4", chunks=(1 << 10, 4),
+                                     compression="gzip")
+        kernel[0, 0] = 1.0
+
+    return sized_weights(rows, change)
+
+
+@hostile("layers/dense/vars/0|chunk")
+def h5_chunk_bomb():
+    """A small kernel in one chunk of 2 GiB, written as a few bytes that expand."""
+
+    def change(file):
+        del file[KERNEL]
+        kernel = file.create_dataset(KERNEL, shape=(8, 4), maxshape=(None, 4), dtype="f4",
+                                     chunks=(1 << 27, 4), compression="gzip")
+        kernel.id.write_direct_chunk((0, 0), zlib.compress(bytes(128)))
+
+    return with_weights(change)
+
+
+@hostile("layers/dense/vars/0|filter")
+def h5_filter_twice():
+    """Deflate over Deflate expands by the square of what one does."""
+
+    def change(file):
+        del file[KERNEL]
+        options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        options.set_obj_track_times(False)
+        options.set_chunk((8, 4))
+        options.set_deflate(9)
+        options.set_deflate(9)
+        group, name = KERNEL.rsplit("/", 1)
+        space = h5py.h5s.create_simple((8, 4))
+        kernel = h5py.h5d.create(file[group].id, name.encode(), h5py.h5t.IEEE_F32LE, space, options)
+        kernel.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ones((8, 4), np.float32))
+
+    return with_weights(change)
+
+
+@hostile("layers/normalization/vars/2|null dataspace")
+def h5_null_scalar():
+    """A dataset without any data in place of a scalar, whose rank is 0 as well."""
+    keras.utils.clear_session()
+    values = Input((8,), name="values")
+    archive = common.model_bytes(
+        Model(values, layers.Normalization(name="normalization")(values), name="scaled"))
+
+    def change(file):
+        del file["layers/normalization/vars/2"]
+        file.create_dataset("layers/normalization/vars/2", data=h5py.Empty("i4"))
+
+    return with_weights(change, archive)
+
+
+@hostile("dense|shape|(8, 4)")
 def h5_rank_bomb():
     return with_kernel(shape=(1,) * 32, dtype="f4")
 
@@ -122,49 +208,49 @@ def h5_wrong_shape():
     return with_kernel(data=np.ones((4, 8), np.float32))
 
 
-@hostile("dense")
+@hostile("dense|(0, 4)")
 def h5_empty_kernel():
     return with_kernel(shape=(0, 4), dtype="f4")
 
 
-@hostile("dense")
+@hostile("dense|only 1")
 def h5_too_few_weights():
     return with_weights(lambda file: file.__delitem__(BIAS))
 
 
-@hostile("dense")
+@hostile("dense|more")
 def h5_too_many_weights():
     return with_weights(lambda file: file.create_dataset("layers/dense/vars/2", data=[1.0, 2.0]))
 
 
-@hostile("dense")
+@hostile("dense|only 0")
 def h5_missing_layer():
     return with_weights(lambda file: file.__delitem__("layers/dense"))
 
 
-@hostile("dense")
+@hostile("dense|dtype")
 def h5_string_kernel():
     return with_kernel(data=np.full((8, 4), b"0.5", dtype="S4"))
 
 
-@hostile("dense")
+@hostile("dense|dtype")
 def h5_long_string_kernel():
     """Strings of variable length, which live in the global heap."""
     return with_kernel(shape=(8, 4), dtype=h5py.string_dtype(), data=np.full((8, 4), "0.5", object))
 
 
-@hostile("dense")
+@hostile("dense|dtype")
 def h5_compound_kernel():
     return with_kernel(data=np.zeros((8, 4), dtype=[("a", "f4"), ("b", "i4")]))
 
 
-@hostile("dense")
+@hostile("dense|filter 32000")
 def h5_unknown_filter():
     """Compressed with LZF, which is h5py's own."""
     return with_kernel(data=np.ones((8, 4), np.float32), chunks=(8, 4), compression="lzf")
 
 
-@hostile("dense")
+@hostile("dense|as a dataset")
 def h5_group_as_kernel():
 
     def change(file):
@@ -174,7 +260,7 @@ def h5_group_as_kernel():
     return with_weights(change)
 
 
-@hostile("layers")
+@hostile("dense|only 0")
 def h5_dataset_as_layers():
 
     def change(file):
@@ -184,7 +270,7 @@ def h5_dataset_as_layers():
     return with_weights(change)
 
 
-@hostile("dense")
+@hostile("dense|only 0")
 def h5_group_cycle():
     """layers/dense is a hard link to the root group, so paths never end."""
 
@@ -195,23 +281,23 @@ def h5_group_cycle():
     return with_weights(change)
 
 
-@hostile("weights")
+@hostile("model.weights.h5|damaged")
 def h5_truncated():
     content = members_of(base_archive())["model.weights.h5"]
     return with_raw_weights(content[:len(content) * 6 // 10])
 
 
-@hostile("weights")
+@hostile("model.weights.h5|damaged")
 def h5_not_hdf5():
     return with_raw_weights(b"no weights here\n" * 100)
 
 
-@hostile("weights")
+@hostile("model.weights.h5|damaged")
 def h5_empty():
     return with_raw_weights(b"")
 
 
-@hostile("weights")
+@hostile("model.weights.h5|damaged")
 def h5_garbage():
     """The right signature, then noise."""
     noise = np.random.default_rng(1).integers(0, 256, 4096, dtype=np.uint8).tobytes()

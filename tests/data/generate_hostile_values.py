@@ -101,9 +101,13 @@ SHAPES = {
     "long": [None] + [1] * 1000 + [8],
 }
 # Errors about a shape that is formally right name the layer and the size, not the attribute.
-BY_SIZE_ONLY = {("conv2d", "kernel_size", "over_picture"), ("conv2d", "groups", "seven"),
-                ("conv2d", "filters", "huge"), ("dense", "units", "huge"), ("dense", "activation", "unknown"),
-                ("repeat_vector", "n", "huge"), ("up_sampling2d", "size", "huge")}
+OTHER_WORDS = {
+    ("conv2d", "kernel_size", "over_picture"): "kernel|20",
+    ("conv2d", "filters", "huge"): "kernel|GiB",
+    ("dense", "units", "huge"): "kernel|GiB",
+    ("dense", "activation", "unknown"): "frobnicate",
+    ("repeat_vector", "n", "huge"): "too large",
+}
 
 
 @functools.cache
@@ -113,7 +117,9 @@ def picture_archive():
     picture = Input((8, 8, 3), name="picture")
     x = layers.MaxPooling2D(2, name="max_pooling2d")(layers.Conv2D(4, 3, name="conv2d")(picture))
     x = layers.Dense(2, name="dense")(layers.Flatten(name="flatten")(x))
-    return common.model_bytes(Model(picture, x, name="picture_model"))
+    model = Model(picture, x, name="picture_model")
+    common.fill_weights(model, common.generator_for("picture_model"))
+    return common.model_bytes(model)
 
 
 @functools.cache
@@ -125,7 +131,9 @@ def class_archive(name):
     inputs = [Input(shape) for shape in shapes] if several else Input(shapes)
     layer = make_layer()
     layer.name = name
-    return common.model_bytes(Model(inputs, layer(inputs), name="one_layer"))
+    model = Model(inputs, layer(inputs), name="one_layer")
+    common.fill_weights(model, common.generator_for(name))
+    return common.model_bytes(model)
 
 
 def archive_for(layer):
@@ -144,6 +152,34 @@ def shape_case(shape):
     """A file with another input shape."""
     return with_config(
         lambda config: layer_of(config, "values")["config"].update(batch_shape=shape))
+
+
+def merge_case():
+    """Add of an input without any axis and one with as many axes as there may be."""
+
+    keras.utils.clear_session()
+    inputs = [Input((8,), name=name) for name in ("nothing", "many")]
+    archive = common.model_bytes(Model(inputs, layers.Add(name="added")(inputs), name="merge"))
+
+    def change(config):
+        layer_of(config, "nothing")["config"]["batch_shape"] = []
+        layer_of(config, "many")["config"]["batch_shape"] = [1] * 8
+
+    return with_config(change, archive)
+
+
+def prelu_case():
+    """PReLU of an input without any axis: alpha would have rank -1."""
+    keras.utils.clear_session()
+    values = Input((8,), name="values")
+    archive = common.model_bytes(Model(values, layers.PReLU(name="rectified")(values), name="one"))
+    return with_config(
+        lambda config: layer_of(config, "values")["config"].update(batch_shape=[]), archive)
+
+
+def dtype_case():
+    """A layer that computes in float64 behind a float32 input."""
+    return with_config(lambda config: layer_of(config, "dense_1")["config"].update(dtype="float64"))
 
 
 def set_entry(name, **values):
@@ -172,11 +208,14 @@ STRUCTURES = {
 def register():
     for layer, attribute, value, kind in VALUES:
         name = f"value_{layer}_{attribute}_{kind}"
-        words = layer if (layer, attribute, kind) in BY_SIZE_ONLY else f"{layer}|{attribute}"
+        words = f"{layer}|{OTHER_WORDS.get((layer, attribute, kind), attribute)}"
         CASES[name] = (words, functools.partial(value_case, layer, attribute, value))
     for kind, shape in SHAPES.items():
-        words = str(2**31) if kind == "overflow" else "values"
+        words = {"overflow": str(2**31), "zero_rank": "values|rank 0"}.get(kind, "values|shape")
         CASES[f"batch_shape_{kind}"] = (words, functools.partial(shape_case, shape))
+    CASES["batch_shape_none_into_add"] = ("added|batch axis", merge_case)
+    CASES["batch_shape_none_into_prelu"] = ("rectified|batch axis", prelu_case)
+    CASES["dtype_double_layer"] = ("dense_1|float64|float32", dtype_case)
     for name, (words, change) in STRUCTURES.items():
         CASES[f"structure_{name}"] = (words, functools.partial(with_config, change))
 

@@ -1,5 +1,6 @@
-/* A machine without OpenCL: the loader library missing, no driver, a broken driver. Each is a clear text, and the cpu
- * works. The program runs the command line in a child with another environment. */
+/* A machine without OpenCL: the loader library missing, no driver, a broken driver. Each is a clear
+ * text, and the cpu works. The program runs the command line in a child with another environment.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,8 +24,8 @@ static int run_tool(const char *settings, const char *verb, char *text, size_t s
     FILE *pipe;
     int status;
 
-    snprintf(command, sizeof command, "env %s ASAN_OPTIONS=verify_asan_link_order=0 %s %s 2>&1", settings,
-             WEFT_TEST_PROGRAM, verb);
+    snprintf(command, sizeof command, "env %s ASAN_OPTIONS=verify_asan_link_order=0 %s %s 2>&1",
+             settings, WEFT_TEST_PROGRAM, verb);
     pipe = popen(command, "r");
     assert_non_null(pipe);
     n = fread(text, 1, size - 1, pipe);
@@ -38,9 +39,11 @@ static void expect(const char *settings, const char *words)
     char text[16384], predict[2048];
 
     assert_int_equal(run_tool(settings, "devices", text, sizeof text), 0);
-    if (!holds_words(text, words)) fail_msg("`weft devices` with %s lacks \"%s\":\n%s", settings, words, text);
+    if (!holds_words(text, words))
+        fail_msg("`weft devices` with %s lacks \"%s\":\n%s", settings, words, text);
     snprintf(predict, sizeof predict, "check %s/models/P05_a.keras -d cpu", WEFT_TEST_DATA);
-    if (run_tool(settings, predict, text, sizeof text)) fail_msg("%s with %s:\n%s", predict, settings, text);
+    if (run_tool(settings, predict, text, sizeof text))
+        fail_msg("%s with %s:\n%s", predict, settings, text);
     snprintf(predict, sizeof predict, "check %s/models/P05_a.keras -d opencl:0", WEFT_TEST_DATA);
     assert_int_equal(run_tool(settings, predict, text, sizeof text), 1);
     if (!holds_words(text, "opencl:0")) fail_msg("%s with %s:\n%s", predict, settings, text);
@@ -100,7 +103,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_no_drivers), cmocka_unit_test(test_no_loader),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_no_drivers),
+                                        cmocka_unit_test(test_no_loader),
                                         cmocka_unit_test(test_broken_driver) };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -5,14 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct { const char *name; weft_dtype dtype; } dtypes[] = {
-    { "f32", WEFT_F32 }, { "f64", WEFT_F64 }, { "i32", WEFT_I32 }, { "i64", WEFT_I64 },
+static const struct {
+    const char *name;
+    weft_dtype dtype;
+} dtypes[] = {
+    { "f32", WEFT_F32 }, { "f64", WEFT_F64 },   { "i32", WEFT_I32 }, { "i64", WEFT_I64 },
     { "u8", WEFT_U8 },   { "bool", WEFT_BOOL }, { "none", 0 },
 };
 
 static const char *skip(const char *at)
 {
-    while (isspace((unsigned char)*at)) at++;
+    while (isspace((unsigned char)*at))
+        at++;
     return at;
 }
 
@@ -21,7 +25,8 @@ static const char *parse_tensor(const char *at, weft_spec *spec, int64_t *below)
 {
     size_t n = strcspn(at, " ,"), i = 0, rows = sizeof dtypes / sizeof *dtypes;
 
-    while (i < rows && (strlen(dtypes[i].name) != n || strncmp(dtypes[i].name, at, n))) i++;
+    while (i < rows && (strlen(dtypes[i].name) != n || strncmp(dtypes[i].name, at, n)))
+        i++;
     if (i == rows) return NULL;
     spec->dtype = dtypes[i].dtype;
     at = skip(at + n);
@@ -68,7 +73,8 @@ int64_t case_count(const weft_spec *spec, int64_t batch)
 {
     int64_t n = 1;
 
-    for (int32_t i = 0; i < spec->rank; i++) n *= spec->dim[i] < 0 ? -spec->dim[i] * batch : spec->dim[i];
+    for (int32_t i = 0; i < spec->rank; i++)
+        n *= spec->dim[i] < 0 ? -spec->dim[i] * batch : spec->dim[i];
     return n;
 }
 
@@ -88,7 +94,9 @@ static void put(weft_array *a, uint64_t i, int64_t below, uint64_t *seed)
     case WEFT_F64: ((double *)a->data)[i] = next(seed) / 536870912.0 - 2.0; break;
     case WEFT_I32: ((int32_t *)a->data)[i] = (int32_t)whole; break;
     case WEFT_I64: ((int64_t *)a->data)[i] = whole; break;
-    case WEFT_U8: ((uint8_t *)a->data)[i] = (uint8_t)(below ? whole : (int64_t)(next(seed) % 256)); break;
+    case WEFT_U8:
+        ((uint8_t *)a->data)[i] = (uint8_t)(below ? whole : (int64_t)(next(seed) % 256));
+        break;
     default: ((uint8_t *)a->data)[i] = next(seed) & 1; break;
     }
 }
@@ -101,7 +109,8 @@ weft_array *case_array(const weft_spec *spec, int64_t batch, int64_t below, uint
     for (int32_t i = 0; i < known.rank; i++)
         if (known.dim[i] < 0) known.dim[i] *= -batch;
     if (weft_array_create(&known, &a)) printf("%s\n", weft_error());
-    for (uint64_t i = 0; a && i < weft_array_count(a); i++) put(a, i, below, seed);
+    for (uint64_t i = 0; a && i < weft_array_count(a); i++)
+        put(a, i, below, seed);
     return a;
 }
 
@@ -110,7 +119,8 @@ static void take(void *user, const weft_check_line *line)
     case_tally *t = user;
 
     /* by design an error: such a result could not be empty */
-    if (!t->batch && line->result == WEFT_CHECK_UNVERIFIED && strstr(line->why, "does not depend on the batch")) {
+    if (!t->batch && line->result == WEFT_CHECK_UNVERIFIED &&
+        strstr(line->why, "does not depend on the batch")) {
         t->passed++;
         return;
     }
@@ -118,12 +128,14 @@ static void take(void *user, const weft_check_line *line)
     t->unverified += line->result == WEFT_CHECK_UNVERIFIED;
     if (line->result == WEFT_CHECK_PASSED) return;
     t->failed += line->result == WEFT_CHECK_FAILED;
-    printf("%s %s (%s) on %s, batch %" PRId64 ": ", line->result == WEFT_CHECK_FAILED ? "FAILED" : "unverified",
-           line->op, line->variant, line->device, t->batch);
-    if (*line->why) printf("%s", line->why);
+    printf("%s %s (%s) on %s, batch %" PRId64 ": ",
+           line->result == WEFT_CHECK_FAILED ? "FAILED" : "unverified", line->op, line->variant,
+           line->device, t->batch);
+    if (*line->why)
+        printf("%s", line->why);
     else
-        printf("error %g, bound %g, element %" PRIu64 ": got %.9g, want %.9g", line->error, line->bound, line->index,
-               line->got, line->want);
+        printf("error %g, bound %g, element %" PRIu64 ": got %.9g, want %.9g", line->error,
+               line->bound, line->index, line->got, line->want);
     printf("\n  again: one %s %" PRId64 " %s '%s'\n", t->device, t->batch, t->op, t->text);
 }
 
@@ -135,27 +147,34 @@ void case_check(const case_run *run, case_tally *tally)
     case_line line;
 
     tally->lines++;
-    *tally = (case_tally){ tally->passed, tally->failed, tally->unverified, tally->lines, run->device, run->op,
-                           run->text, run->batch };
+    *tally = (case_tally){ tally->passed, tally->failed, tally->unverified, tally->lines,
+                           run->device,   run->op,       run->text,         run->batch };
     if (case_parse(run->text, &line)) {
         tally->failed++;
         return;
     }
     if (line.limited && !values) {
         for (uint32_t i = 0; i < line.n; i++)
-            if (line.spec[i].dtype) made[i] = case_array(&line.spec[i], run->batch, line.below[i], &seed);
+            if (line.spec[i].dtype)
+                made[i] = case_array(&line.spec[i], run->batch, line.below[i], &seed);
         values = made;
     }
-    weft_check_case one = { .op = run->op, .attrs = line.attrs, .inputs = line.spec, .n_inputs = line.n,
-                            .batch = run->batch, .seed = seed, .values = (const weft_array *const *)values };
+    weft_check_case one = { .op = run->op,
+                            .attrs = line.attrs,
+                            .inputs = line.spec,
+                            .n_inputs = line.n,
+                            .batch = run->batch,
+                            .seed = seed,
+                            .values = (const weft_array *const *)values };
     if (weft_check_op(run->ctx, run->device, &one, take, tally)) {
-        printf("FAILED: %s\n  again: one %s %" PRId64 " %s '%s'\n", weft_error(), run->device, run->batch, run->op,
-               run->text);
+        printf("FAILED: %s\n  again: one %s %" PRId64 " %s '%s'\n", weft_error(), run->device,
+               run->batch, run->op, run->text);
         tally->failed++;
     } else if (before == tally->passed + tally->failed + tally->unverified) {
-        printf("FAILED: nothing was checked\n  again: one %s %" PRId64 " %s '%s'\n", run->device, run->batch, run->op,
-               run->text);
+        printf("FAILED: nothing was checked\n  again: one %s %" PRId64 " %s '%s'\n", run->device,
+               run->batch, run->op, run->text);
         tally->failed++;
     }
-    for (uint32_t i = 0; i < line.n; i++) weft_array_destroy(&made[i]);
+    for (uint32_t i = 0; i < line.n; i++)
+        weft_array_destroy(&made[i]);
 }

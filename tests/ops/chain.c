@@ -61,7 +61,8 @@ weft_model *chain_model(weft_context *ctx, const chain *c)
         snprintf(name, sizeof name, "x%u", (unsigned)n);
         values[n] = weft_input_spec(m, name, &line.spec[n]);
     }
-    for (int i = 0; i < CHAIN_STEPS && c->steps[i]; i++, n++) values[n] = add_step(m, c->steps[i], i, values);
+    for (int i = 0; i < CHAIN_STEPS && c->steps[i]; i++, n++)
+        values[n] = add_step(m, c->steps[i], i, values);
     weft_output(m, values[n - 1]);
     if (!weft_model_finish(m)) return m;
 out:

@@ -109,8 +109,10 @@ const extra_case extra_cases[] = {
     { "pad", "low=(0,1) high=(0,2) value=-3 : i64 Bx3" },
     { "concat", "axis=0 : f32 B" },
     { "concat", "axis=0 : f32 B, f32 B, f32 2B" },
-    { "concat", "axis=1 : f32 Bx1, f32 Bx2, f32 Bx3, f32 Bx4, f32 Bx5, f32 Bx6, f32 Bx7, f32 Bx8, f32 Bx9, f32 Bx1, "
-                "f32 Bx2, f32 Bx3, f32 Bx4, f32 Bx5, f32 Bx6, f32 Bx7, f32 Bx8, f32 Bx9" },
+    { "concat",
+      "axis=1 : f32 Bx1, f32 Bx2, f32 Bx3, f32 Bx4, f32 Bx5, f32 Bx6, f32 Bx7, f32 Bx8, f32 Bx9, "
+      "f32 Bx1, "
+      "f32 Bx2, f32 Bx3, f32 Bx4, f32 Bx5, f32 Bx6, f32 Bx7, f32 Bx8, f32 Bx9" },
     { "concat", "axis=1 : f32 Bx0x3, f32 Bx0x3" },
     { "concat", "axis=-2 : bool Bx3x2, bool Bx1x2" },
     { "concat", "axis=1 : u8 Bx3x2, u8 Bx4x2" },
@@ -149,9 +151,12 @@ const extra_case extra_cases[] = {
     { "copy", ": f32 " },
     { "copy", ": f32 Bx3, f32 Bx0, bool 5, i64 2xBx3, i32 7x1x3" },
 
-    { "map", "expr=\"a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q+r+s+t+u+v+w+x+y+z\" : f32 Bx3, f32 3, f32 , f32 Bx1, f32 1x3, "
-             "f32 1x1, f32 1, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, "
-             "f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 2x1x1" },
+    { "map",
+      "expr=\"a+b+c+d+e+f+g+h+i+j+k+l+m+n+o+p+q+r+s+t+u+v+w+x+y+z\" : f32 Bx3, f32 3, f32 , f32 "
+      "Bx1, f32 1x3, "
+      "f32 1x1, f32 1, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, "
+      "f32 Bx3, f32 Bx3, "
+      "f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 Bx3, f32 2x1x1" },
     { "map", "expr=\"a*b\" : f32 Bx1x5x1, f32 3x1x7" },
     { "map", "expr=\"a*b\" : f32 3x1x7, f32 Bx1x5x1" },
     { "map", "expr=\"a-b\" : f32 , f32 Bx2x3x4" },
@@ -196,12 +201,14 @@ const extra_case extra_cases[] = {
 };
 
 const map_function map_functions[] = {
-    { "neg", 1, 1 },     { "abs", 1, 1 },    { "sign", 1, 1 },  { "exp", 1, 0 },    { "log", 1, 0 },
-    { "log1p", 1, 0 },   { "expm1", 1, 0 },  { "sqrt", 1, 0 },  { "rsqrt", 1, 0 },  { "sin", 1, 0 },
-    { "cos", 1, 0 },     { "tanh", 1, 0 },   { "sigmoid", 1, 0 }, { "erf", 1, 0 },  { "floor", 1, 1 },
-    { "ceil", 1, 1 },    { "round", 1, 1 },  { "recip", 1, 0 }, { "square", 1, 1 }, { "add", 2, 1 },
-    { "sub", 2, 1 },     { "mul", 2, 1 },    { "div", 2, 0 },   { "pow", 2, 1 },    { "max", 2, 1 },
-    { "min", 2, 1 },     { "mod", 2, 1 },    { "eq", 2, 1 },    { "ne", 2, 1 },     { "lt", 2, 1 },
-    { "le", 2, 1 },      { "gt", 2, 1 },     { "ge", 2, 1 },    { "and", 2, 1 },    { "or", 2, 1 },
-    { "not", 1, 1 },     { "select", 3, 1 }, { "clip", 3, 1 },  { NULL, 0, 0 },
+    { "neg", 1, 1 },     { "abs", 1, 1 },   { "sign", 1, 1 },   { "exp", 1, 0 },
+    { "log", 1, 0 },     { "log1p", 1, 0 }, { "expm1", 1, 0 },  { "sqrt", 1, 0 },
+    { "rsqrt", 1, 0 },   { "sin", 1, 0 },   { "cos", 1, 0 },    { "tanh", 1, 0 },
+    { "sigmoid", 1, 0 }, { "erf", 1, 0 },   { "floor", 1, 1 },  { "ceil", 1, 1 },
+    { "round", 1, 1 },   { "recip", 1, 0 }, { "square", 1, 1 }, { "add", 2, 1 },
+    { "sub", 2, 1 },     { "mul", 2, 1 },   { "div", 2, 0 },    { "pow", 2, 1 },
+    { "max", 2, 1 },     { "min", 2, 1 },   { "mod", 2, 1 },    { "eq", 2, 1 },
+    { "ne", 2, 1 },      { "lt", 2, 1 },    { "le", 2, 1 },     { "gt", 2, 1 },
+    { "ge", 2, 1 },      { "and", 2, 1 },   { "or", 2, 1 },     { "not", 1, 1 },
+    { "select", 3, 1 },  { "clip", 3, 1 },  { NULL, 0, 0 },
 };

@@ -4,8 +4,11 @@
 #include <weft/plugin.h>
 #include "extra_cases.h"
 
-typedef struct maker { made_fn fn; void *user; } maker;
-static const int sizes[WEFT_MAX_RANK] = { 0, 3, 2, 1, 3, 2, 1, 2 };      /* the first is the batch */
+typedef struct maker {
+    made_fn fn;
+    void *user;
+} maker;
+static const int sizes[WEFT_MAX_RANK] = { 0, 3, 2, 1, 3, 2, 1, 2 }; /* the first is the batch */
 
 /* "Bx3x2" of that rank; factor multiplies axis `axis`. */
 static void dims(char *text, size_t size, int rank, int axis, int extra)
@@ -33,7 +36,8 @@ static void permutation(char *text, size_t size, int rank, int factor, int add)
     size_t at = 0;
 
     for (int i = 0; i < rank && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%d", i ? "," : "(", (factor * i + add + rank) % rank);
+        at += (size_t)snprintf(text + at, size - at, "%s%d", i ? "," : "(",
+                               (factor * i + add + rank) % rank);
     if (at < size) snprintf(text + at, size - at, ")");
 }
 
@@ -75,18 +79,21 @@ static void movement_of_rank(const maker *m, int rank)
 
 static void reductions(const maker *m)
 {
-    static const char *const fns[] = { "sum", "prod", "max", "min", "mean", "any", "all", "argmax", "argmin", NULL };
-    static const char *const axes[] = { "(0)", "(1)", "(2)", "(3)", "(0,2)", "(1,3)", "(-1,-2)", "(0,1,2)", "none", NULL };
+    static const char *const fns[] = { "sum", "prod", "max",    "min",    "mean",
+                                       "any", "all",  "argmax", "argmin", NULL };
+    static const char *const axes[] = { "(0)",   "(1)",     "(2)",     "(3)",  "(0,2)",
+                                        "(1,3)", "(-1,-2)", "(0,1,2)", "none", NULL };
     static const char *const dtypes[] = { "i32", "i64", "u8", "bool", NULL };
     char line[256];
 
     for (int f = 0; fns[f]; f++) {
-        int one = !strncmp(fns[f], "arg", 3), logical = !strcmp(fns[f], "any") || !strcmp(fns[f], "all");
+        int one = !strncmp(fns[f], "arg", 3),
+            logical = !strcmp(fns[f], "any") || !strcmp(fns[f], "all");
 
         /* argmax over the batch has no winner in batch 0 */
         for (int a = one; axes[a] && !(one && a == 4); a++) {
-            snprintf(line, sizeof line, "fn=%s axes=%s keepdims=%s : %s Bx3x4x5", fns[f], axes[a], a % 2 ? "true" : "false",
-                     logical ? "bool" : "f32");
+            snprintf(line, sizeof line, "fn=%s axes=%s keepdims=%s : %s Bx3x4x5", fns[f], axes[a],
+                     a % 2 ? "true" : "false", logical ? "bool" : "f32");
             m->fn(m->user, "reduce", line);
         }
         for (int d = 0; dtypes[d]; d++) {
@@ -101,7 +108,8 @@ static void functions(const maker *m)
 {
     static const char *const dtypes[] = { "i32", "i64", "u8", "bool", NULL };
     static const char *const calls[] = { "", "%s(a)", "%s(a,b)", "%s(a,b,c)" };
-    static const char *const shapes[] = { "", " : %s Bx33", " : %s Bx33, %s 33", " : %s Bx3x11, %s Bx1x11, %s 3x1" };
+    static const char *const shapes[] = { "", " : %s Bx33", " : %s Bx33, %s 33",
+                                          " : %s Bx3x11, %s Bx1x11, %s 3x1" };
     char call[64], shape[64], line[256];
 
     for (const map_function *f = map_functions; f->name; f++) {
@@ -115,7 +123,9 @@ static void functions(const maker *m)
         }
         /* of a positive operand: where logarithms and roots are numbers */
         snprintf(line, sizeof line, "expr=\"%s(abs(a)+0.25%s)\" : f32 Bx9, f32 9, f32 9", f->name,
-                 f->arity == 1 ? "" : f->arity == 2 ? ",b" : ",b,c");
+                 f->arity == 1   ? ""
+                 : f->arity == 2 ? ",b"
+                                 : ",b,c");
         m->fn(m->user, "map", line);
     }
 }
@@ -124,7 +134,8 @@ void made_cases(made_fn fn, void *user)
 {
     maker m = { fn, user };
 
-    for (int rank = 1; rank <= WEFT_MAX_RANK; rank++) movement_of_rank(&m, rank);
+    for (int rank = 1; rank <= WEFT_MAX_RANK; rank++)
+        movement_of_rank(&m, rank);
     reductions(&m);
     functions(&m);
 }

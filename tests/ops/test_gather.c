@@ -1,5 +1,5 @@
-/* Indices that come with the data: one out of range is an error that names the layer, the value and the range, on every
- * device, and the session goes on working. */
+/* Indices that come with the data: one out of range is an error that names the layer, the value and
+ * the range, on every device, and the session goes on working. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,9 +13,14 @@
 
 enum { ROWS = 5, COLUMNS = 3, WANTED = 4 };
 
-/* x [5, 3], indices [batch, 4] with steps behind the gather, so that a late error has somewhere to go. */
-static const chain model_i32 = { "f32 5x3, i32 Bx4", { "gather;;0 1", "map;expr=\"a*2\";2", "reduce;fn=sum axes=(1);3" }, 0 };
-static const chain model_i64 = { "f32 5x3, i64 Bx4", { "gather;;0 1", "map;expr=\"a*2\";2", "reduce;fn=sum axes=(1);3" }, 0 };
+/* x [5, 3], indices [batch, 4] with steps behind the gather, so that a late error has somewhere to
+ * go. */
+static const chain model_i32 = {
+    "f32 5x3, i32 Bx4", { "gather;;0 1", "map;expr=\"a*2\";2", "reduce;fn=sum axes=(1);3" }, 0
+};
+static const chain model_i64 = {
+    "f32 5x3, i64 Bx4", { "gather;;0 1", "map;expr=\"a*2\";2", "reduce;fn=sum axes=(1);3" }, 0
+};
 
 typedef struct problem {
     float x[ROWS * COLUMNS];
@@ -26,11 +31,15 @@ typedef struct problem {
 
 static void set(problem *p, const weft_spec *indices, int64_t bad)
 {
-    *p = (problem){ .table = { { WEFT_F32, 2, { ROWS, COLUMNS } }, NULL }, .indices = { *indices, NULL } };
-    for (int i = 0; i < ROWS * COLUMNS; i++) p->x[i] = (float)i;
-    for (int i = 0; i < 2 * WANTED; i++) p->wide[i] = i % ROWS;
+    *p = (problem){ .table = { { WEFT_F32, 2, { ROWS, COLUMNS } }, NULL },
+                    .indices = { *indices, NULL } };
+    for (int i = 0; i < ROWS * COLUMNS; i++)
+        p->x[i] = (float)i;
+    for (int i = 0; i < 2 * WANTED; i++)
+        p->wide[i] = i % ROWS;
     if (bad) p->wide[WANTED + 1] = bad;
-    for (int i = 0; i < 2 * WANTED; i++) p->narrow[i] = (int32_t)p->wide[i];
+    for (int i = 0; i < 2 * WANTED; i++)
+        p->narrow[i] = (int32_t)p->wide[i];
     p->table.data = p->x;
     p->indices.spec.dim[0] = 2;
     p->indices.data = indices->dtype == WEFT_I64 ? (void *)p->wide : (void *)p->narrow;
@@ -54,13 +63,15 @@ static void assert_right(weft_session *s, const weft_spec *indices, const char *
         for (int c = 0; c < COLUMNS; c++) {
             float want = 0;
 
-            for (int k = 0; k < WANTED; k++) want += 2 * p.x[p.wide[b * WANTED + k] * COLUMNS + c];
+            for (int k = 0; k < WANTED; k++)
+                want += 2 * p.x[p.wide[b * WANTED + k] * COLUMNS + c];
             assert_true(((float *)y->data)[b * COLUMNS + c] == want);
         }
     weft_array_destroy(&y);
 }
 
-static void assert_refused(weft_session *s, const weft_spec *indices, int64_t bad, const char *device)
+static void assert_refused(weft_session *s, const weft_spec *indices, int64_t bad,
+                           const char *device)
 {
     weft_array *y = NULL;
     problem p;
@@ -72,12 +83,15 @@ static void assert_refused(weft_session *s, const weft_spec *indices, int64_t ba
     assert_null(y);
     if (!st) fail_msg("%s: index %" PRId64 " was taken", device, bad);
     snprintf(words, sizeof words, "step0|%" PRId64 "|%d", bad, ROWS - 1);
-    if (!holds_words(weft_error(), words)) fail_msg("%s: \"%s\" lacks %s", device, weft_error(), words);
+    if (!holds_words(weft_error(), words))
+        fail_msg("%s: \"%s\" lacks %s", device, weft_error(), words);
 }
 
 static void check(const chain *c)
 {
-    static const int64_t bad[] = { -1, ROWS, 123456789, -2147483647 - 1, 2147483647, INT64_C(1) << 40, INT64_MIN };
+    static const int64_t bad[] = {
+        -1, ROWS, 123456789, -2147483647 - 1, 2147483647, INT64_C(1) << 40, INT64_MIN
+    };
     weft_context *ctx = chain_context();
     weft_model *m = ctx ? chain_model(ctx, c) : NULL;
     weft_spec indices;

@@ -1,5 +1,6 @@
-/* NaN, infinities, zeros of both signs, denormal and huge numbers: every device puts NaN and infinity where the cpu in
- * f64 does. Huge and denormal numbers only meet ops that do not compute with them, since f32 overflows where f64 does not. */
+/* NaN, infinities, zeros of both signs, denormal and huge numbers: every device puts NaN and
+ * infinity where the cpu in f64 does. Huge and denormal numbers only meet ops that do not compute
+ * with them, since f32 overflows where f64 does not. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,13 +59,15 @@ static void check_special(const char *op, const char *text, pool_kind kind, case
 
             case_check(&run, t);
         }
-        for (uint32_t i = 0; i < line.n; i++) weft_array_destroy(&values[i]);
+        for (uint32_t i = 0; i < line.n; i++)
+            weft_array_destroy(&values[i]);
     }
 }
 
 static void finish(const case_tally *t)
 {
-    printf("%u runs of lines: %u results right, %u wrong, %u unverified\n", t->lines, t->passed, t->failed, t->unverified);
+    printf("%u runs of lines: %u results right, %u wrong, %u unverified\n", t->lines, t->passed,
+           t->failed, t->unverified);
     assert_true(t->passed > 0);
     assert_int_equal(t->failed, 0);
 }
@@ -115,7 +118,8 @@ static void test_choose(void **state)
     case_tally t = { 0 };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_special(cases[i].op, cases[i].line, ALL_KINDS, &t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_special(cases[i].op, cases[i].line, ALL_KINDS, &t);
     finish(&t);
 }
 
@@ -137,13 +141,15 @@ static void test_compute(void **state)
         { "map", "expr=\"i32(a)\" : f32 Bx33" },
         { "map", "expr=\"u8(a)\" : f32 Bx33" },
     };
-    static const char *const calls[] = { "", "expr=\"%s(a)\" : f32 Bx33", "expr=\"%s(a,b)\" : f32 Bx33, f32 33",
+    static const char *const calls[] = { "", "expr=\"%s(a)\" : f32 Bx33",
+                                         "expr=\"%s(a,b)\" : f32 Bx33, f32 33",
                                          "expr=\"%s(a,b,c)\" : f32 Bx33, f32 33, f32 Bx1" };
     case_tally t = { 0 };
     char text[128];
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_special(cases[i].op, cases[i].line, NO_RANGE, &t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_special(cases[i].op, cases[i].line, NO_RANGE, &t);
     for (const map_function *f = map_functions; f->name; f++) {
         snprintf(text, sizeof text, calls[f->arity], f->name);
         check_special("map", text, NO_RANGE, &t);
@@ -154,7 +160,8 @@ static void test_compute(void **state)
     finish(&t);
 }
 
-/* One special number among plain ones: a contraction carries it to what it touches, and nowhere else. */
+/* One special number among plain ones: a contraction carries it to what it touches, and nowhere
+ * else. */
 static void test_contractions(void **state)
 {
     static const extra_case cases[] = {
@@ -174,14 +181,16 @@ static void test_contractions(void **state)
             case_line line;
 
             assert_int_equal(case_parse(cases[i].line, &line), 0);
-            for (uint32_t k = 0; k < line.n; k++) assert_non_null(values[k] = case_array(&line.spec[k], 2, 0, &seed));
+            for (uint32_t k = 0; k < line.n; k++)
+                assert_non_null(values[k] = case_array(&line.spec[k], 2, 0, &seed));
             ((float *)values[0]->data)[weft_array_count(values[0]) - 2] = endless[s];
             for (size_t d = 0; *all.id[d]; d++) {
                 case_run run = { ctx, all.id[d], cases[i].op, cases[i].line, 2, values };
 
                 case_check(&run, &t);
             }
-            for (uint32_t k = 0; k < line.n; k++) weft_array_destroy(&values[k]);
+            for (uint32_t k = 0; k < line.n; k++)
+                weft_array_destroy(&values[k]);
         }
     finish(&t);
 }
@@ -202,7 +211,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_choose), cmocka_unit_test(test_compute),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_choose),
+                                        cmocka_unit_test(test_compute),
                                         cmocka_unit_test(test_contractions) };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -59,8 +59,10 @@ const weft_backend *opencl_backend(void)
     found.searched = 1;
     void *module = dlopen(WEFT_TEST_PLUGINS "/opencl.so", RTLD_NOW | RTLD_LOCAL);
     const weft_plugin *plugin = module ? dlsym(module, "weft_plugin_v1") : NULL;
-    if (!plugin) print_message("skipped: %s\n", dlerror());
-    else pick_device(plugin->backends[0]);
+    if (!plugin)
+        print_message("skipped: %s\n", dlerror());
+    else
+        pick_device(plugin->backends[0]);
     return found.backend;
 }
 
@@ -106,8 +108,11 @@ weft_status opencl_run_exe(opencl_bench *b, weft_exe *exe, test_step *s, uint64_
     static uint64_t generation = 1;
     weft_bind binds[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS] = { { 0 } };
     uint32_t n = s->step.n_in + s->step.n_out;
-    weft_run run = { .struct_size = sizeof run, .n_binds = n, .binds = binds,
-                     .batch = s->batch > 0 ? s->batch : 0, .generation = generation++,
+    weft_run run = { .struct_size = sizeof run,
+                     .n_binds = n,
+                     .binds = binds,
+                     .batch = s->batch > 0 ? s->batch : 0,
+                     .generation = generation++,
                      .step_ns = step_ns };
     for (uint32_t i = 0; i < n; i++) {
         tensor *t = tensor_of(s, i);

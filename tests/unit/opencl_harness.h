@@ -4,8 +4,8 @@
 #define WEFT_OPENCL_HARNESS_H
 #include "cpu_harness.h"
 
-typedef struct opencl_bench {        /* an opened device and the host it sees */
-    test_host host;                  /* first */
+typedef struct opencl_bench { /* an opened device and the host it sees */
+    test_host host;           /* first */
     const char *variant, *gemm, *cache_dir;
     weft_dev *dev;
 } opencl_bench;
@@ -14,7 +14,8 @@ typedef struct opencl_bench {        /* an opened device and the host it sees */
 const weft_backend *opencl_backend(void);
 /* Whether the device is Oclgrind, which is slow. */
 int opencl_simulated(void);
-/* variant "cpu" or "gpu", gemm "weft" or "clblast"; NULL: the backend's choice. No cache on disk. */
+/* variant "cpu" or "gpu", gemm "weft" or "clblast"; NULL: the backend's choice. No cache on disk.
+ */
 void opencl_open(opencl_bench *b, const char *variant, const char *gemm);
 void opencl_close(opencl_bench *b);
 

@@ -189,6 +189,19 @@ static void test_reshape_of_a_transpose_is_a_copy(void **state)
     check(0, 1);
 }
 
+/* The attribute may count axes from the end, where views are made and where they are turned
+ * around. */
+static void test_transpose_counts_from_the_end(void **state)
+{
+    weft_val x = sketch_input(&s, "x", SHAPE(-1, 3, 4)), a = map("a", "tanh(a)", x);
+    weft_val t = sketch_op(&s, "t", "transpose", "perm=(0,-1,1)", ARGS(a));
+    weft_val u = sketch_op(&s, "u", "transpose", "perm=(-3,-1,-2)", ARGS(map("b", "a+1", x)));
+    (void)state;
+    sketch_output(&s, sketch_op(&s, "c", "concat", "axis=-1", ARGS(t, u)));
+    sketch_output(&s, sketch_op(&s, "v", "transpose", "perm=(1,0,-1)", ARGS(x)));
+    check(0, 1); /* the input, to the output */
+}
+
 static void test_outputs_of_all_kinds(void **state)
 {
     weft_val x = sketch_input(&s, "x", SHAPE(-1, 4, 6)), k = sketch_const(&s, SHAPE(3, 2));
@@ -282,6 +295,7 @@ int main(void)
         CASE(test_dense_reader_of_a_part),
         CASE(test_views_are_no_steps),
         CASE(test_reshape_of_a_transpose_is_a_copy),
+        CASE(test_transpose_counts_from_the_end),
         CASE(test_outputs_of_all_kinds),
         CASE(test_in_place),
         CASE(test_overlapping_slices_are_not_in_place),

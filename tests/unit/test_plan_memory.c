@@ -195,12 +195,23 @@ static void test_several_arenas_below_the_limit(void **state)
     weft__devices_close(&devices);
 }
 
+static void test_devices_by_any_spelling(void **state)
+{
+    weft__devices *devices = NULL;
+    (void)state;
+    assert_int_equal(weft__devices_open(plan_ctx, "cpu:0, cpu,cpu:0", 0, &devices), WEFT_OK);
+    assert_int_equal(devices->n, 1);
+    assert_string_equal(devices->device[0].id, "cpu");
+    weft__devices_close(&devices);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_graphs),
         cmocka_unit_test(test_memory_is_reused),
         cmocka_unit_test(test_several_arenas_below_the_limit),
+        cmocka_unit_test(test_devices_by_any_spelling),
     };
     return cmocka_run_group_tests(tests, plan_setup, plan_teardown);
 }

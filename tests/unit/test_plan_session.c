@@ -246,6 +246,7 @@ static void test_mistakes_are_told(void **state)
     weft_model *m = make(4);
     weft_session *s = open(m, NULL);
     feed f = feed_make(WEFT_F32, 2, 4), odd = feed_make(WEFT_F32, 3, 5);
+    weft_session *none = s;
     weft_array *kept;
     (void)state;
     expect(weft_session_run(s, (const weft_array *const *)f.in, 1, f.out, 2), WEFT_E_ARG,
@@ -263,9 +264,56 @@ static void test_mistakes_are_told(void **state)
     f.out[0] = filled(WEFT_F32, 2, 4, 3);
     expect(feed_run(s, &f), WEFT_E_SHAPE, WORDS("output \"dense\"", "(2, 4, 2)", "(2, 4, 3)"));
     assert_null(f.out[1]);
-    expect(weft_session_create(m, "cpu,", NULL, &s), WEFT_E_ARG, WORDS("name is missing"));
+    expect(weft_session_create(m, "cpu,", NULL, &none), WEFT_E_ARG, WORDS("name is missing"));
+    assert_null(none);
     feed_finish(&f);
     feed_finish(&odd);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
+static void test_null_is_told(void **state)
+{
+    weft_model *m = make(4);
+    weft_session *s = open(m, NULL), *none = s;
+    weft_session_stats stats = { .struct_size = sizeof stats };
+    const weft_array *const *in = NULL;
+    (void)state;
+    expect(weft_session_create(NULL, "cpu", NULL, &none), WEFT_E_ARG, WORDS("model is NULL"));
+    assert_null(none);
+    expect(weft_session_create(m, "cpu", NULL, NULL), WEFT_E_ARG, WORDS("session is NULL"));
+    expect(weft_session_run(NULL, in, 2, NULL, 2), WEFT_E_ARG, WORDS("session is NULL"));
+    expect(weft_session_run(s, in, 2, NULL, 2), WEFT_E_ARG, WORDS("inputs is NULL"));
+    expect(weft_session_predict(s, in, 2, NULL, 2, 8, NULL, NULL), WEFT_E_ARG,
+           WORDS("inputs is NULL"));
+    feed f = feed_make(WEFT_F32, 2, 4);
+    in = (const weft_array *const *)f.in;
+    expect(weft_session_run(s, in, 2, NULL, 2), WEFT_E_ARG, WORDS("outputs is NULL"));
+    expect(weft_session_predict(s, in, 2, NULL, 2, 1, NULL, NULL), WEFT_E_ARG,
+           WORDS("outputs is NULL"));
+    expect(weft_session_plan(NULL, 1, WEFT_PLAN_GRAPH, stdout), WEFT_E_ARG, WORDS("session"));
+    expect(weft_session_plan(s, 1, WEFT_PLAN_GRAPH, NULL), WEFT_E_ARG, WORDS("file"));
+    expect(weft_session_get_stats(NULL, &stats), WEFT_E_ARG, WORDS("session"));
+    expect(weft_session_get_stats(s, NULL), WEFT_E_ARG, WORDS("stats"));
+    weft_session_destroy(NULL);
+    feed_finish(&f);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
+static void test_huge_batch_is_refused(void **state)
+{
+    weft_model *m = make(4);
+    weft_session *s = open(m, NULL);
+    char *text = NULL;
+    size_t n = 0;
+    FILE *file = open_memstream(&text, &n);
+    (void)state;
+    for (int shift = 0; shift < 8; shift++)
+        expect(weft_session_plan(s, INT64_MAX >> shift, WEFT_PLAN_STEPS, file), WEFT_E_NOMEM,
+               WORDS("use a smaller batch"));
+    fclose(file);
+    free(text);
     weft_session_destroy(&s);
     weft_model_destroy(&m);
 }
@@ -298,6 +346,8 @@ int main(void)
         cmocka_unit_test(test_predict_in_batches),
         cmocka_unit_test(test_batch_of_nothing),
         cmocka_unit_test(test_mistakes_are_told),
+        cmocka_unit_test(test_null_is_told),
+        cmocka_unit_test(test_huge_batch_is_refused),
         cmocka_unit_test(test_plan_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -166,9 +166,9 @@ typedef struct weft_view {
     const int64_t *dim, *stride;
     uint64_t count; /* of elements; all numbers, the batch is known */
     uint64_t outer, inner, pitch;
-    void *data;      /* CPU: the first element. NULL: an output that nobody reads. OpenCL: stands for
-                        the buffer; views that a kernel makes of a part carry it on, of scratch
-                        memory the call's scratch */
+    void *data; /* CPU: the first element. NULL: an output that nobody reads. OpenCL: stands for
+                   the buffer; views that a kernel makes of a part carry it on, of scratch
+                   memory the call's scratch */
     uint64_t offset; /* OpenCL: of the first element, in elements, counted from where data starts */
 } weft_view;
 /* What supports(), scratch(), range(), run() and enqueue() are handed; valid until they return.
@@ -224,7 +224,7 @@ typedef struct weft_cl_launch { /* arguments: (pointer, ulong offset) a view, lo
     uint32_t struct_size, n_views, n_ints, n_scalars;
     const char *kernel;
     size_t global[3], local[3]; /* local[0] 0: the backend chooses; global is rounded up to it; 0
-                                   anywhere in global: nothing runs; { n } is short for { n, 1, 1 } */
+                     anywhere in global: nothing runs; { n } is short for { n, 1, 1 } */
     const weft_view *const *views;
     const int64_t *ints;
     const double *scalars;
@@ -259,9 +259,10 @@ typedef struct weft_cl {
  *       if (i < OUT0_N) OUT0(i) = f(IN0(i));
  *   }
  * WEFT_ARGS: in0, in0_offset .. out0, out0_offset .. (present ones), extras, batch. T(i) is element
- * i of the row-major order: IN0(i) is in0[in0_offset + IN0_AT(i)]. Kernels that enqueue() launches with
- * THEN in them declare its inputs by WEFT_EXTRAS ("extra0, extra0_offset ..," or nothing) behind their
- * own views, and are launched with the call's extra inputs there. WEFT_CPU is defined on CPUs. */
+ * i of the row-major order: IN0(i) is in0[in0_offset + IN0_AT(i)]. Kernels that enqueue() launches
+ * with THEN in them declare its inputs by WEFT_EXTRAS ("extra0, extra0_offset ..," or nothing)
+ * behind their own views, and are launched with the call's extra inputs there. WEFT_CPU is defined
+ * on CPUs. */
 #define WEFT_KERNEL_OPENCL "weft.kernel.opencl/1"
 typedef struct weft_cl_kernel {
     uint32_t struct_size, flags;
@@ -438,21 +439,20 @@ static inline const char *weft_ints_text(char *text, size_t size, const int64_t 
 
 /* ABI rules
  *
- * R1 Every struct but the FROZEN ones starts with struct_size = sizeof at the writer's compile time.
- *    The reader uses WEFT_HAS before any field that is not in the first minor of this major.
- * R2 Structs that live in arrays are FROZEN, or the array holds pointers.
- * R3 New fields and table entries go at the end; none is removed, reordered or retyped.
- * R4 A newer minor on either side is never refused; only weft_plugin.needs can refuse.
- * R5 Enumerations are int32_t; unknown values are reported, never asserted.
- * R6 Strings are UTF-8; descriptors and their strings are const for the life of the process.
- * R7 Memory is released by the side that allocated it; no FILE*, no errno, no longjmp across.
- * R8 A new idea is a new extension id ("name/rev"), never a changed struct.
- * R9 No hidden padding at the end of a struct: sizes are multiples of 8.
+ * R1 Every struct but the FROZEN ones starts with struct_size = sizeof at the writer's compile
+ * time. The reader uses WEFT_HAS before any field that is not in the first minor of this major. R2
+ * Structs that live in arrays are FROZEN, or the array holds pointers. R3 New fields and table
+ * entries go at the end; none is removed, reordered or retyped. R4 A newer minor on either side is
+ * never refused; only weft_plugin.needs can refuse. R5 Enumerations are int32_t; unknown values are
+ * reported, never asserted. R6 Strings are UTF-8; descriptors and their strings are const for the
+ * life of the process. R7 Memory is released by the side that allocated it; no FILE*, no errno, no
+ * longjmp across. R8 A new idea is a new extension id ("name/rev"), never a changed struct. R9 No
+ * hidden padding at the end of a struct: sizes are multiples of 8.
  *
  * Threads: [load] one at a time; [build] any thread, several builds at once, never one build from
  * two; pure: same attributes and shapes give the same graph; [kernel] several calls at once on
- * different nodes; [any-thread] as it says. Plugins start no threads. init() runs once a context and
- * must not keep the host it is given. */
+ * different nodes; [any-thread] as it says. Plugins start no threads. init() runs once a context
+ * and must not keep the host it is given. */
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 _Static_assert(sizeof(weft_plugin) % 8 == 0 && sizeof(weft_layer_class) % 8 == 0 &&
                    sizeof(weft_op_class) % 8 == 0 && sizeof(weft_kernel_call) % 8 == 0 &&

@@ -151,6 +151,8 @@ static weft_status infer(weft__draft *d)
     weft__build build = { 0 };
     weft_status st = WEFT_E_NOMEM;
     d->n_out = weft__op_results(d->op, n);
+    if (!d->n_out)
+        return weft_fail(WEFT_E_ARG, "has no result: its class declares none for these inputs");
     d->outs = weft__alloc_n(d->n_out, sizeof *d->outs);
     weft_spec *in = weft__alloc_n(n, sizeof *in);
     if (!in || !d->outs) goto out;

@@ -3,11 +3,13 @@
  * there. */
 #include <weft/check.h>
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
+#include "graph/node.h"
 #include "plan/check_input.h"
 #include "plan/check_op.h"
 #include "plan/inputs.h"
@@ -38,6 +40,15 @@ static double distance(double got, double want)
     return got == want || (float)got == (float)want ? 0 : fabs(got - want);
 }
 
+/* Bounds are for numbers. A NaN or an infinity that the op must give has to be given, and a NaN in
+ * place of a number is wrong however wide the bound is: an open bound means "any number". */
+static int is_other_kind(double got, double want)
+{
+    if (isnan(want)) return !isnan(got);
+    if (isnan(got)) return 1;
+    return isinf(want) && got != want;
+}
+
 /* Keeps the element that is furthest out, measured by its bound. */
 static void compare(const weft_array *got, const weft__known *want, finding *worst)
 {
@@ -45,6 +56,7 @@ static void compare(const weft_array *got, const weft__known *want, finding *wor
         double g = element(got, i), w = element(want->value, i), error = distance(g, w);
         double bound = want->err ? element(want->err, i) : 0, ratio;
         if (isnan(bound)) bound = INFINITY;
+        if (is_other_kind(g, w)) bound = 0, error = INFINITY;
         ratio = error == 0 || isinf(bound) ? 0 : bound == 0 ? INFINITY : error / bound;
         if (worst->line->result && ratio <= worst->ratio) continue;
         worst->ratio = ratio;
@@ -266,8 +278,10 @@ weft_status weft_check_model(weft_model *model, const char *devices,
     uint32_t n = weft_model_n_inputs(model);
     weft__checker c = { .fn = fn, .user = user };
     subject s = { .model = model };
-    weft_spec *specs = weft__alloc_n(n, sizeof *specs);
     weft_status st = WEFT_E_NOMEM;
+    if (n_failed) *n_failed = 0;
+    if (!model) return weft_fail(WEFT_E_ARG, "weft_check_model: model is NULL");
+    weft_spec *specs = weft__alloc_n(n, sizeof *specs);
     if (!specs || !(s.random = weft__alloc_n(n, sizeof *s.random))) goto out;
     if ((st = choose_specs(model, options, specs, &c.batch))) goto out;
     if ((st = weft__model_lower(model, &(weft__lower_request){ .inputs = specs }, &s.graph)))
@@ -298,31 +312,63 @@ out:
 static weft_status case_graph(weft_context *ctx, const weft_check_case *op_case,
                               weft__graph **graph)
 {
-    weft_val *in = weft__alloc_n(op_case->n_inputs, sizeof *in);
+    weft_val result, *in = weft__alloc_n(op_case->n_inputs, sizeof *in);
     weft_status st = WEFT_E_NOMEM;
     if (!in || (st = weft__graph_create(ctx, graph))) goto out;
-    st = WEFT_E_ARG; /* why is recorded where it failed */
     for (uint32_t i = 0; i < op_case->n_inputs; i++) {
         char name[16];
         snprintf(name, sizeof name, "x%u", i);
-        if (!(in[i] = weft__graph_input(*graph, name, &op_case->inputs[i]))) goto out;
+        if (!(in[i] = weft__graph_input(*graph, name, &op_case->inputs[i]))) {
+            st = weft__fail_status();
+            goto out;
+        }
     }
-    if (weft__graph_op(*graph, &(weft__op_request){ op_case->op, op_case->attrs, "case", in,
-                                                    op_case->n_inputs, NULL, 0 }))
-        st = WEFT_OK;
+    weft__op_request request = {
+        op_case->op, op_case->attrs, "case", in, op_case->n_inputs, NULL, 0
+    };
+    st = weft__graph_try_op(*graph, &request, &result);
 out:
     weft__free(in);
     return st;
 }
 
+/* What the caller gave, before anything is made of it. */
+static weft_status check_case(const weft_context *ctx, const weft_check_case *op_case)
+{
+    if (!ctx || !op_case || !op_case->op || (!op_case->inputs && op_case->n_inputs))
+        return weft_fail(WEFT_E_ARG, "weft_check_op: %s is NULL",
+                         !ctx           ? "ctx"
+                         : !op_case     ? "op_case"
+                         : !op_case->op ? "op_case->op"
+                                        : "op_case->inputs");
+    if (op_case->batch < 0)
+        return weft_fail(WEFT_E_ARG, "weft_check_op: batch %" PRId64 "; a batch is 0 or more",
+                         op_case->batch);
+    for (uint32_t i = 0; op_case->values && i < op_case->n_inputs; i++) {
+        const weft_array *array = op_case->values[i];
+        weft_spec want = weft__spec_at(&op_case->inputs[i], op_case->batch);
+        if (!array || (!array->data && weft_array_count(array)))
+            return weft_fail(WEFT_E_ARG, "weft_check_op: the array for input %u is NULL", i);
+        want.dtype = array->spec.dtype; /* it is converted */
+        if (!weft__spec_equal(&want, &array->spec))
+            return weft_fail(WEFT_E_SHAPE,
+                             "weft_check_op: the array for input %u has not the shape of its spec "
+                             "with a batch of %" PRId64,
+                             i, op_case->batch);
+    }
+    return WEFT_OK;
+}
+
 weft_status weft_check_op(weft_context *ctx, const char *device, const weft_check_case *op_case,
                           weft_check_fn fn, void *user)
 {
+    weft_status st = check_case(ctx, op_case);
+    if (st) return st;
     weft__checker c = { .fn = fn, .user = user, .batch = op_case->batch };
     weft__graph *graph = NULL;
     weft_array **random = weft__alloc_n(op_case->n_inputs, sizeof *random);
     const weft_array *const *inputs = op_case->values;
-    weft_status st = WEFT_E_NOMEM;
+    st = WEFT_E_NOMEM;
     if (!random) goto out;
     if ((st = case_graph(ctx, op_case, &graph))) goto out;
     if (!inputs) {

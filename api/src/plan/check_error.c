@@ -5,7 +5,7 @@
  *   contraction  |A| e(B) + e(A) |B| + e(A) e(B) + (K + 2) eps |A||B|: the op, run on magnitudes
  *   sum, mean    the same with one operand; prod K eps |result|; max, min: the errors' max
  *   softmax      relative (|x - max| + K + 40) eps, |x - max| <= |log y| + log K, e^(2 e(x)) - 1
- *   movement     exact; errors move along
+ *   movement     exact; errors move along; count: exact
  *   map, `then`  check_map.c
  *   others       (K + 32) eps of the op run on magnitudes, K the window or inputs per output: an
  *                estimate
@@ -146,6 +146,23 @@ out:
     return st;
 }
 
+/* The op run on the errors themselves: what it gives is the error of each of its float results. */
+static weft_status run_errors(const job *j, const char *attrs)
+{
+    uint32_t n = j->trial->n_out;
+    weft_array **results = weft__alloc_n(n, sizeof *results);
+    weft_status st = results ? run_on(j, attrs, ERRORS, results) : WEFT_E_NOMEM;
+    for (uint32_t i = 0; i < n && !st; i++)
+        if (results[i]->spec.dtype == WEFT_F64) {
+            j->out[i].err = results[i];
+            results[i] = NULL;
+        }
+    for (uint32_t i = 0; results && i < n; i++)
+        weft_array_destroy(&results[i]);
+    weft__free(results);
+    return st;
+}
+
 /* Nothing is computed: the errors take the way of the values. */
 static weft_status by_moving(const job *j)
 {
@@ -153,7 +170,7 @@ static weft_status by_moving(const job *j)
     weft_status st;
     if (!has_errors(j->trial)) return WEFT_OK;
     if (!(attrs = attrs_without(j, "value"))) return WEFT_E_NOMEM; /* pad's filling has no error */
-    st = run_on(j, attrs, ERRORS, &j->out[0].err);
+    st = run_errors(j, attrs);
     weft__free(attrs);
     return st;
 }
@@ -171,7 +188,7 @@ static weft_status by_reduce(const job *j)
         weft__text_add(&text, "fn=max %s", rest);
         weft__free(rest);
         if (!(attrs = weft__text_take(&text))) return WEFT_E_NOMEM;
-        st = run_on(j, attrs, ERRORS, &j->out[0].err);
+        st = run_errors(j, attrs);
         weft__free(attrs);
         return st;
     }
@@ -208,11 +225,12 @@ static weft_status by_softmax(const job *j)
 
 static weft_status bound(const job *j)
 {
-    static const char *const moves[] = { "reshape",   "transpose", "slice",  "pad",  "concat",
-                                         "broadcast", "reverse",   "gather", "copy", "count" };
+    static const char *const moves[] = { "reshape",   "transpose", "slice",  "pad", "concat",
+                                         "broadcast", "reverse",   "gather", "copy" };
     const char *op = j->trial->op;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (!strcmp(op, moves[i])) return by_moving(j);
+    if (!strcmp(op, "count")) return WEFT_OK; /* sizes, whatever lies there: exact */
     if (!strcmp(op, "map"))
         return weft__map_error(weft__context_host(j->cpu->ctx), weft__attrs_s(j->attrs, "expr"),
                                j->trial, &j->out[0].spec, &j->out[0].err);
@@ -300,9 +318,7 @@ static weft_status lower(const job *j, weft__graph **lowered)
         else
             st = weft__rewrite_end(&rewrite, lowered);
         if (st == WEFT_E_UNSUPPORTED)
-            st = WEFT_OK; /* some attributes have a lowering, others none */
-        if (st == WEFT_E_UNSUPPORTED)
-            st = WEFT_OK; /* some of its variants have none: reduce fn=sum */
+            st = WEFT_OK; /* some attributes have a lowering, others none: reduce fn=sum */
     }
 out:
     weft__graph_destroy(&graph);

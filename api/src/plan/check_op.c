@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "graph/node.h"
 
 void weft__known_finish(weft__known *known)
 {
@@ -15,26 +16,28 @@ weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft_
     weft__graph *graph = NULL;
     weft_val *in = weft__alloc_n(trial->n_in, sizeof *in),
              *out = weft__alloc_n(trial->n_out, sizeof *out);
+    weft_val first;
     weft_status st = WEFT_E_NOMEM;
-    if (!in || !out || weft__graph_create(ctx, &graph)) goto out;
-    st = WEFT_E_ARG; /* the functions below have recorded why; their status is not known here */
+    if (!in || !out || (st = weft__graph_create(ctx, &graph))) goto out;
     for (uint32_t i = 0; i < trial->n_in; i++) {
         char name[16];
         snprintf(name, sizeof name, "x%u", i);
         in[i] = trial->in[i].value ? weft__graph_input(graph, name, &trial->in[i].spec) : WEFT_NONE;
-        if (!in[i]) goto out;
+        if (!in[i]) {
+            st = weft__fail_status();
+            goto out;
+        }
     }
-    if (!weft__graph_op(graph, &(weft__op_request){ trial->op, trial->attrs, trial->path, in,
-                                                    trial->n_in, out, trial->n_out }))
-        goto out;
+    weft__op_request request = { trial->op,   trial->attrs, trial->path, in,
+                                 trial->n_in, out,          trial->n_out };
+    if ((st = weft__graph_try_op(graph, &request, &first))) goto out;
     for (uint32_t i = 0; i < trial->n_out; i++) {
         char name[16];
         snprintf(name, sizeof name, "y%u", i);
-        if (weft__graph_output(graph, name, out[i])) goto out;
+        if ((st = weft__graph_output(graph, name, out[i]))) goto out;
     }
     *result = graph;
     graph = NULL;
-    st = WEFT_OK;
 out:
     weft__graph_destroy(&graph);
     weft__free(in);
@@ -64,6 +67,7 @@ weft_status weft__trial_reference(weft__devices *cpu, const weft__trial *trial,
     weft__graph *graph = NULL;
     weft__plan *plan = NULL;
     weft_status st;
+    if (weft__trial_moves(trial)) return weft__trial_move(cpu, trial, in, results);
     if ((st = weft__trial_graph(cpu->ctx, trial, &graph))) goto out;
     if ((st = weft__plan_create(graph, cpu, &options, &plan))) goto out;
     st = run(plan, trial, in, results);

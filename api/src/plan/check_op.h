@@ -26,6 +26,11 @@ weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft_
  * (NULL: those). results: n_out arrays, made. */
 weft_status weft__trial_reference(weft__devices *cpu, const weft__trial *trial,
                                   const weft_array *const *in, weft_array **results);
+/* Is it one of the ops that a plan makes of views, by code that checks are to find wrong? */
+int weft__trial_moves(const weft__trial *trial);
+/* weft__trial_reference of such an op, without the plan: by cpu's own kernel for it. */
+weft_status weft__trial_move(weft__devices *cpu, const weft__trial *trial,
+                             const weft_array *const *in, weft_array **results);
 /* Runs it on that one device, outputs poisoned. variant: 64 bytes. */
 weft_status weft__trial_device(weft__devices *device, const weft__trial *trial,
                                weft_array **results, char *variant);

@@ -13,6 +13,16 @@ typedef struct request {
     int still;
 } request;
 
+void weft__layout_perm(const weft__layout *layout, const weft__node *node, int64_t *perm)
+{
+    int32_t rank = layout->graph->value[node->in[0]].spec.rank;
+    for (int32_t i = 0; i < WEFT_MAX_RANK; i++)
+        perm[i] = 0;
+    weft__attrs_v(node->attrs, "perm", perm, WEFT_MAX_RANK);
+    for (int32_t i = 0; i < rank; i++)
+        if (perm[i] < 0) perm[i] += rank;
+}
+
 /* Could the node write value at that view? */
 static int writes_there(const weft__layout *layout, const weft__node *node, weft_val value,
                         const weft__view *view)
@@ -46,7 +56,7 @@ static const char *turn_around(const weft__layout *layout, const weft__node *nod
         return weft__view_reshape(view, source, view) ? NULL
                                                       : "is a reshape across the joined axis";
     case WEFT__VIEW_TRANSPOSE:
-        weft__attrs_v(node->attrs, "perm", perm, WEFT_MAX_RANK);
+        weft__layout_perm(layout, node, perm);
         weft__view_untranspose(view, perm, view);
         return NULL;
     case WEFT__VIEW_SLICE: return "is a slice of a larger value";

@@ -36,6 +36,9 @@ weft_status weft__locate_dense(weft__layout *layout, weft_val value, uint32_t de
 /* A new storage for a value; kind 0: by whether it is still. */
 weft_status weft__layout_slot(weft__layout *layout, weft_val value, uint32_t device,
                               weft__slot_kind kind, weft__place_at *place);
+/* The axes of a transpose, each from 0 on (the attribute may count from the end). perm:
+ * WEFT_MAX_RANK numbers, those from the rank on are 0. */
+void weft__layout_perm(const weft__layout *layout, const weft__node *node, int64_t *perm);
 /* The place of input i of a concat within `whole`. 0 = no strides can express it. */
 int weft__layout_part(const weft__layout *layout, const weft__node *concat, uint32_t i,
                       const weft__view *whole, weft__view *part);

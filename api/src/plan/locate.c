@@ -128,7 +128,7 @@ static int look(const weft__layout *layout, const weft__node *node, const weft__
     switch (weft__is_view(node)) {
     case WEFT__VIEW_RESHAPE: return weft__view_reshape(src, to, dst);
     case WEFT__VIEW_TRANSPOSE:
-        weft__attrs_v(node->attrs, "perm", a, WEFT_MAX_RANK);
+        weft__layout_perm(layout, node, a);
         weft__view_transpose(src, a, dst);
         return 1;
     case WEFT__VIEW_SLICE:

@@ -57,6 +57,27 @@ static uint64_t round_up(uint64_t n, uint64_t align)
     return (n + align - 1) / align * align;
 }
 
+/* All sizes of the plan together, with room for alignment, must be a number of bytes: then no sum
+ * of some of them can overflow. */
+static weft_status check_batch(const weft__plan *plan, int64_t batch)
+{
+    int64_t total = 0;
+    for (size_t i = 1; i < plan->n_slots; i++) {
+        const weft__slot *slot = &plan->slot[i];
+        int64_t align = (int64_t)weft__device_align(&plan->devices->device[slot->device]);
+        int64_t bytes = weft__affine_at(weft__affine_of(slot->count, 1), batch);
+        if (__builtin_mul_overflow(bytes, (int64_t)weft_dtype_size(slot->dtype), &bytes) ||
+            __builtin_add_overflow(total, bytes, &total) ||
+            __builtin_add_overflow(total, 2 * align, &total))
+            return weft_fail(WEFT_E_NOMEM,
+                             "layer \"%s\": with a batch of %" PRId64
+                             " the values have more bytes than any device can address; use a "
+                             "smaller batch",
+                             slot->name, batch);
+    }
+    return WEFT_OK;
+}
+
 static weft_status collect(planner *p)
 {
     weft__plan *plan = p->plan;
@@ -177,7 +198,7 @@ weft_status weft__memory_at(weft__plan *plan, int64_t batch, const weft__memory 
         memory = oldest;
         memory->used = 0;
         memory->batch = batch;
-        if ((st = make(plan, memory))) return st;
+        if ((st = check_batch(plan, batch)) || (st = make(plan, memory))) return st;
     }
     memory->used = ++plan->clock;
     *result = memory;

@@ -62,6 +62,20 @@ weft_status weft__fail_nowhere(const weft__node *node, const weft__placing *plac
         strict ? "leave out strict=true to let cpu run it" : "`weft devices` lists the devices");
 }
 
+/* The same, behind what lower() said, which is the last failure. */
+static weft_status fail_lowering(const weft__node *node, const weft__placing *placing, int strict)
+{
+    char *why = weft__strdup(weft_error());
+    weft_status st = weft__fail_nowhere(node, placing, strict);
+    weft__text text = { 0 };
+    if (!why) return WEFT_E_NOMEM;
+    weft__text_add(&text, "%s (its lowering: %s)", weft_error(), why);
+    if (text.s && !text.failed) weft__fail_text(st, text.s);
+    weft__text_finish(&text);
+    weft__free(why);
+    return st;
+}
+
 /* A concat stays with what it joins. -1: not placed yet. */
 static int32_t concat_device(const weft__graph *graph, const weft__node *concat)
 {
@@ -106,7 +120,7 @@ static weft_status place_op(rounds *r, weft__rewrite *rewrite, uint32_t number)
         r->changed = 1;
         st = weft__rewrite_lower(rewrite, number);
         /* some attributes have a lowering, others none */
-        if (st == WEFT_E_UNSUPPORTED) st = weft__fail_nowhere(node, &placing, r->strict);
+        if (st == WEFT_E_UNSUPPORTED) st = fail_lowering(node, &placing, r->strict);
     } else {
         st = weft__fail_nowhere(node, &placing, r->strict);
     }

@@ -3,7 +3,7 @@
 #ifndef WEFT_PLAN_H
 #define WEFT_PLAN_H
 #include <weft/status.h>
-#include "plan/device.h"
+#include "plan/opened.h"
 
 typedef enum {
     WEFT__SLOT_INPUT = 1, /* a buffer of the caller's, or a copy of it */

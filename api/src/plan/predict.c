@@ -108,6 +108,9 @@ weft_status weft_session_predict(weft_session *session, const weft_array *const 
     if (!batch_size)
         return weft_fail(WEFT_E_ARG, "predict: a batch size of 0; give 1 or more, 32 is usual");
     if ((st = weft__session_resolve(session, inputs, n_inputs, &c.plan, &total))) return st;
+    if (!outputs && n_outputs)
+        return weft_fail(WEFT_E_ARG, "weft_session_predict: outputs is NULL, not %u arrays",
+                         n_outputs);
     if ((st = weft__outputs_check(c.plan, outputs, n_outputs, total))) return st;
     if ((uint64_t)total <= batch_size) {
         st = weft_session_run(session, inputs, n_inputs, outputs, n_outputs);

@@ -130,12 +130,15 @@ weft_status weft_session_create(weft_model *model, const char *devices, const ch
 {
     weft__plan *plan;
     weft_status st = WEFT_E_NOMEM;
+    if (!result) return weft_fail(WEFT_E_ARG, "weft_session_create: session is NULL");
+    *result = NULL;
+    if (!model) return weft_fail(WEFT_E_ARG, "weft_session_create: model is NULL");
     weft_session *session = weft__alloc(sizeof *session);
     if (!session) return st;
     session->model = weft__model_ref(model);
     if ((st = read_options(options, &session->options))) goto out;
     if (session->options.f64 && devices && *devices && strcmp(devices, "cpu") &&
-        strcmp(devices, "best")) {
+        strcmp(devices, "cpu:0") && strcmp(devices, "best")) {
         st = weft_fail(
             WEFT_E_ARG,
             "dtype=float64 is the reference mode and runs on cpu alone, not on \"%s\"; give "
@@ -169,8 +172,11 @@ void weft_session_destroy(weft_session **session)
 weft_status weft__session_resolve(weft_session *session, const weft_array *const *inputs,
                                   uint32_t n_inputs, weft__plan **plan, int64_t *batch)
 {
-    weft_spec *specs = weft__alloc_n(n_inputs, sizeof *specs);
     weft_status st = WEFT_E_NOMEM;
+    if (!session) return weft_fail(WEFT_E_ARG, "a run: session is NULL");
+    if (!inputs && n_inputs)
+        return weft_fail(WEFT_E_ARG, "a run: inputs is NULL, not %u arrays", n_inputs);
+    weft_spec *specs = weft__alloc_n(n_inputs, sizeof *specs);
     if (!specs) return st;
     if ((st = weft__inputs_check(session->model, inputs, n_inputs, specs, batch))) goto out;
     st = find_plan(session, specs, plan);
@@ -185,6 +191,8 @@ weft_status weft_session_run(weft_session *session, const weft_array *const *inp
     weft__plan *plan;
     int64_t batch;
     weft_status st = weft__session_resolve(session, inputs, n_inputs, &plan, &batch);
+    if (!st && !outputs && n_outputs)
+        st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u arrays", n_outputs);
     if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch))) return st;
     session->last = plan;
     session->last_batch = batch;
@@ -243,6 +251,8 @@ weft_status weft_session_plan(weft_session *session, int64_t batch, weft_plan_st
 {
     weft__text text = { 0 };
     weft_status st;
+    if (!session || !file)
+        return weft_fail(WEFT_E_ARG, "weft_session_plan: %s is NULL", session ? "file" : "session");
     if (batch < 0 || stage < WEFT_PLAN_GRAPH || stage > WEFT_PLAN_STEPS)
         return weft_fail(WEFT_E_ARG,
                          "plan: batch %" PRId64 ", stage %d; a batch is 0 or more, a stage 1 to 3",
@@ -258,12 +268,15 @@ weft_status weft_session_plan(weft_session *session, int64_t batch, weft_plan_st
 
 weft_status weft_session_get_stats(const weft_session *session, weft_session_stats *stats)
 {
+    if (!session || !stats)
+        return weft_fail(WEFT_E_ARG, "weft_session_get_stats: %s is NULL",
+                         session ? "stats" : "session");
+    if (stats->struct_size < 8)
+        return weft_fail(WEFT_E_ARG, "weft_session_stats.struct_size is not set");
     weft_session_stats all = { .struct_size = stats->struct_size,
                                .n_plans = session->n_plans,
                                .runs = session->runs,
                                .prologue_runs = session->prologue_runs };
-    if (stats->struct_size < 8)
-        return weft_fail(WEFT_E_ARG, "weft_session_stats.struct_size is not set");
     for (uint32_t i = 0; i < session->n_plans; i++)
         all.prologue_runs += session->plan[i].plan->prologue_runs;
     for (uint32_t i = 0; i < session->devices->n; i++) {

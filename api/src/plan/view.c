@@ -18,7 +18,10 @@ static int times(int64_t a, int64_t b, int64_t *product)
 
 int64_t weft__affine_at(weft__affine a, int64_t batch)
 {
-    return a.fixed + a.batch * batch;
+    int64_t r;
+    if (__builtin_mul_overflow(a.batch, batch, &r) || __builtin_add_overflow(a.fixed, r, &r))
+        return INT64_MAX;
+    return r;
 }
 
 weft__affine weft__affine_of(int64_t dim, int64_t factor)

@@ -13,6 +13,8 @@ typedef struct weft__view {
     weft__affine offset;           /* of the first element, in elements */
 } weft__view;
 
+/* INT64_MAX if it is larger than that. Batches for which a plan's sizes in bytes are too large for
+ * int64_t are refused by weft__memory_at. */
 int64_t weft__affine_at(weft__affine a, int64_t batch);
 weft__affine weft__affine_of(int64_t dim, int64_t times); /* dim * times, dim a symbolic size */
 weft__affine weft__affine_sum(weft__affine a, weft__affine b);

@@ -93,10 +93,29 @@ static weft_status probe_all(weft_context *ctx)
     return st;
 }
 
+/* Contexts share the backends' code: what plugin.h calls [load] is one thread at a time in the
+ * process. */
+static pthread_mutex_t backends = PTHREAD_MUTEX_INITIALIZER;
+
+void weft__backends_lock(void)
+{
+    pthread_mutex_lock(&backends);
+}
+
+void weft__backends_unlock(void)
+{
+    pthread_mutex_unlock(&backends);
+}
+
 static weft_status ensure_probed(weft_context *ctx)
 {
+    weft_status st = WEFT_OK;
     pthread_mutex_lock(&ctx->probing);
-    weft_status st = ctx->probed ? WEFT_OK : probe_all(ctx);
+    if (!ctx->probed) {
+        weft__backends_lock();
+        st = probe_all(ctx);
+        weft__backends_unlock();
+    }
     ctx->probed = !st;
     pthread_mutex_unlock(&ctx->probing);
     return st;

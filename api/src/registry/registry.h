@@ -34,6 +34,9 @@ const weft_attr *weft__op_attrs(const weft_context *ctx, const weft_op_class *op
  * not. Probes. */
 weft_status weft__find_device(weft_context *ctx, const char *id, const weft_backend **backend,
                               uint32_t *dev);
+/* Around a backend's info() and open(): one thread at a time in the process, as for its probe(). */
+void weft__backends_lock(void);
+void weft__backends_unlock(void);
 /* A hold on the context: destroy waits for nobody, the last holder frees it. */
 weft_context *weft__context_ref(weft_context *ctx);
 #endif

@@ -135,6 +135,9 @@ static weft_status check_op(const weft_op_class *op)
         return weft_fail(WEFT_E_ABI, "%s has neither lower() nor kernels", what);
     if (!op->inputs || !op->outputs)
         return weft_fail(WEFT_E_ABI, "%s does not say its inputs and outputs", what);
+    if (!op->outputs[strspn(op->outputs, " ")])
+        return weft_fail(WEFT_E_ABI, "%s has no outputs; an op has at least one, as in \"y\"",
+                         what);
     if (!op->infer && !op->lower)
         return weft_fail(WEFT_E_ABI, "%s has neither infer() nor lower()", what);
     for (const weft_ext *k = op->kernels; k && k->id; k++)

@@ -1,7 +1,7 @@
 /* Opened devices: what plans of one session share, each with its arenas and its copies of
  * variables. */
-#ifndef WEFT_PLAN_DEVICE_H
-#define WEFT_PLAN_DEVICE_H
+#ifndef WEFT_PLAN_OPENED_H
+#define WEFT_PLAN_OPENED_H
 #include "model/model.h"
 #include "plan/step.h"
 
@@ -18,9 +18,10 @@ typedef struct weft__copy { /* a variable on a device, in the dtype that the gra
 
 enum { WEFT__MAX_ARENAS = 16 };
 typedef struct weft__device {
-    char *id; /* "opencl:0" */
+    char *id; /* "opencl:0", as `weft devices` lists it, however it was spelt */
     const weft_backend *backend;
     weft_dev *dev;
+    uint32_t number; /* of the backend's devices */
     weft_dev_info info;
     weft__buffer arena[WEFT__MAX_ARENAS]; /* grow only; shared by all plans of the session */
     weft__copy **copy;

@@ -1,6 +1,6 @@
 /* Devices of a session: the text that names them, their handles, their buffers. Everything that
  * a session holds on a device is counted here. */
-#include "plan/device.h"
+#include "plan/opened.h"
 #include <inttypes.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -21,36 +21,64 @@ static const char *best_device(weft_context *ctx)
     return "cpu";
 }
 
-static weft_status open_device(weft_context *ctx, const char *id, weft__device *device)
+/* The id under which the context lists the device; what it was called if it lists none. */
+static const char *listed_id(weft_context *ctx, const weft__device *device, const char *called)
+{
+    uint32_t n = weft_context_n_devices(ctx);
+    for (uint32_t i = 0; i < n; i++) {
+        const char *id;
+        const weft_backend *backend;
+        uint32_t number;
+        weft_dev_info info = { .struct_size = sizeof info };
+        if (weft_context_device(ctx, i, &id, &info) || !info.usable) continue;
+        if (weft__find_device(ctx, id, &backend, &number)) continue;
+        if (backend == device->backend && number == device->number) return id;
+    }
+    return called;
+}
+
+/* device: its backend and number are known. */
+static weft_status open_found(weft_context *ctx, const char *id, weft__device *device)
 {
     const weft_host *host = weft__context_host(ctx);
-    uint32_t number;
-    weft_status st = weft__find_device(ctx, id, &device->backend, &number);
-    if (st) return st;
+    weft_status st;
     device->info.struct_size = sizeof device->info;
-    if ((st = device->backend->info(host, number, &device->info))) return st;
+    weft__backends_lock();
+    st = device->backend->info(host, device->number, &device->info);
+    weft__backends_unlock();
+    if (st) return st;
     if (!device->info.usable)
         return weft_fail(WEFT_E_DEVICE,
                          "device %s (%s) cannot be used: %s; `weft devices` lists the others", id,
                          device->info.name, device->info.why);
-    if (!(device->id = weft__strdup(id))) return WEFT_E_NOMEM;
-    return device->backend->open(host, number, "", &device->dev);
+    if (!(device->id = weft__strdup(listed_id(ctx, device, id)))) return WEFT_E_NOMEM;
+    weft__backends_lock();
+    st = device->backend->open(host, device->number, "", &device->dev);
+    weft__backends_unlock();
+    return st;
 }
 
-static int is_open(const weft__devices *devices, const char *id)
+/* By what it is, not by its spelling: "opencl" and "opencl:0" are one device. */
+static int is_open(const weft__devices *devices, const weft__device *device)
 {
     for (uint32_t i = 0; i < devices->n; i++)
-        if (!strcmp(devices->device[i].id, id)) return 1;
+        if (devices->device[i].backend == device->backend &&
+            devices->device[i].number == device->number)
+            return 1;
     return 0;
 }
 
 /* Opens the device unless it is there already. devices->device has room. */
 static weft_status add_device(weft__devices *devices, const char *id)
 {
+    weft__device found = { 0 };
+    weft_status st;
     if (!strcmp(id, "best")) id = best_device(devices->ctx);
-    if (is_open(devices, id)) return WEFT_OK;
+    if ((st = weft__find_device(devices->ctx, id, &found.backend, &found.number))) return st;
+    if (is_open(devices, &found)) return WEFT_OK;
     /* counted first, so that closing also releases a half-opened one */
-    return open_device(devices->ctx, id, &devices->device[devices->n++]);
+    devices->device[devices->n] = found;
+    return open_found(devices->ctx, id, &devices->device[devices->n++]);
 }
 
 static weft_status add_devices(weft__devices *devices, const char *text)

@@ -1,0 +1,137 @@
+/* The n-th allocation of the library fails (WEFT_FAIL_ALLOC=n), for n all through a run of the
+ * command line: it ends with exit code 0, or 1 and a text, and never by a signal. Under
+ * AddressSanitizer a leak is another exit code, and fails. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "fixture.h"
+
+static char folder[] = "/tmp/weft_alloc_XXXXXX";
+
+/* The inputs of a fixture as .npy files in the folder; "-i name=file .." into arguments. */
+static void write_inputs(const char *name, char *arguments, size_t size)
+{
+    weft_context *ctx = NULL;
+    fixture f;
+    size_t at = 0;
+
+    assert_int_equal(weft_context_create(NULL, &ctx), WEFT_OK);
+    if (fixture_load(ctx, "models", name, &f)) fail_msg("%s: %s", name, weft_error());
+    for (uint32_t i = 0; i < f.n_in; i++) {
+        char path[256];
+        const char *input;
+
+        snprintf(path, sizeof path, "%s/%u.npy", folder, (unsigned)i);
+        assert_int_equal(weft_npy_write(path, f.in[i]), WEFT_OK);
+        assert_int_equal(weft_model_input(f.model, i, &input, NULL), WEFT_OK);
+        at += (size_t)snprintf(arguments + at, size - at, " -i %s=%s", input, path);
+    }
+    fixture_finish(&f);
+    weft_context_destroy(&ctx);
+}
+
+typedef struct outcome {
+    int code;
+    char text[4096];
+} outcome;
+
+static void run(const char *command, unsigned long n, outcome *o)
+{
+    char line[4096];
+    FILE *pipe;
+    size_t length;
+    int status;
+
+    snprintf(line, sizeof line, "exec env WEFT_FAIL_ALLOC=%lu %s 2>&1", n, command);
+    pipe = popen(line, "r");
+    assert_non_null(pipe);
+    length = fread(o->text, 1, sizeof o->text - 1, pipe);
+    o->text[length] = 0;
+    status = pclose(pipe);
+    o->code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Every allocation of the first ones, later one in `sparse`, until three runs in a row succeed far
+ * beyond the last failure. Returns how many runs failed. */
+static unsigned sweep(const char *command, unsigned long dense, unsigned long sparse)
+{
+    unsigned failed = 0, quiet = 0;
+    outcome o;
+
+    for (unsigned long n = 1; quiet < 40 && n < 1000000; n += n < dense ? 1 : 1 + n / sparse) {
+        run(command, n, &o);
+        if (o.code != 0 && o.code != 1)
+            fail_msg("allocation %lu: exit code %d\n%s\n%s", n, o.code, command, o.text);
+        if (o.code == 1 && !holds_words(o.text, "weft"))
+            fail_msg("allocation %lu fails in silence: %s", n, o.text);
+        failed += o.code == 1;
+        quiet = o.code ? 0 : quiet + 1;
+    }
+    run(command, 0, &o);
+    if (o.code) fail_msg("%s\n%s", command, o.text);
+    return failed;
+}
+
+static void predict(const char *device, const char *settings)
+{
+    char inputs[1024], command[3072];
+    unsigned failed;
+
+    write_inputs("P05_a", inputs, sizeof inputs);
+    snprintf(command, sizeof command, "%s %s predict %s/models/P05_a.keras%s -o %s/y.npz -d %s",
+             settings, WEFT_TEST_PROGRAM, WEFT_TEST_DATA, inputs, folder, device);
+    failed = sweep(command, 60, 60);
+    printf("%s: %u runs failed with a text\n", device, failed);
+    assert_true(failed > 20);
+}
+
+static void test_cpu(void **state)
+{
+    (void)state;
+    predict("cpu", "WEFT_DISABLE=opencl");
+}
+
+/* On an OpenCL device, where the machine has one. */
+static void test_opencl(void **state)
+{
+    weft_context *ctx = NULL;
+    devices d;
+    int there = 0;
+
+    (void)state;
+    assert_int_equal(weft_context_create(NULL, &ctx), WEFT_OK);
+    devices_list(ctx, &d);
+    for (size_t i = 0; *d.id[i]; i++)
+        there |= !strcmp(d.id[i], "opencl:0");
+    weft_context_destroy(&ctx);
+    if (!there) skip();
+    predict("opencl:0", "");
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+static int teardown(void **state)
+{
+    char command[128];
+
+    (void)state;
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_cpu), cmocka_unit_test(test_opencl) };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
