@@ -65,6 +65,37 @@ static int print_one(weft_context *ctx, const char *name)
     return TOOL_FAILED;
 }
 
+/* "         layers: Dense ReLU .." and so on, wrapped. */
+static void print_name(const char *kind, const char *name, int *column)
+{
+    if (!*column || *column + (int)strlen(name) > 98) {
+        printf("%s         %-9s", *column ? "\n" : "", *column ? "" : kind);
+        *column = 18;
+    }
+    *column += printf(" %s", name);
+}
+
+static void print_names(const weft_plugin *p)
+{
+    int column = 0;
+
+    for (uint32_t i = 0; p->layers && p->layers[i]; i++)
+        print_name("layers", p->layers[i]->name, &column);
+    if (column) putchar('\n');
+    column = 0;
+    for (uint32_t i = 0; p->ops && p->ops[i]; i++)
+        print_name("ops", p->ops[i]->name, &column);
+    if (column) putchar('\n');
+    column = 0;
+    for (uint32_t i = 0; p->formats && p->formats[i]; i++)
+        print_name("formats", p->formats[i]->name, &column);
+    if (column) putchar('\n');
+    column = 0;
+    for (uint32_t i = 0; p->backends && p->backends[i]; i++)
+        print_name("backends", p->backends[i]->id, &column);
+    if (column) putchar('\n');
+}
+
 static int print_all(weft_context *ctx)
 {
     weft_plugin_info p;
@@ -72,7 +103,10 @@ static int print_all(weft_context *ctx)
     for (uint32_t i = 0; i < weft_context_n_plugins(ctx); i++) {
         if (weft_context_plugin(ctx, i, &p)) return tool_fail();
         printf("%-8s %-16s %-8s %s\n", p.loaded ? "LOADED" : "REFUSED", p.name, p.version, p.path);
-        if (!p.loaded) printf("         %s\n", p.reason);
+        if (p.loaded)
+            print_names(p.plugin);
+        else
+            printf("         %s\n", p.reason);
     }
     return TOOL_OK;
 }
@@ -114,6 +148,7 @@ static int run(int argc, char **argv)
         else
             name = args.value;
     }
+    if (name && json) return tool_usage_error("plugins", "--json goes without NAME");
     if (tool_context(&ctx)) return tool_fail();
     code = TOOL_OK;
     if (name)

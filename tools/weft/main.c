@@ -31,28 +31,60 @@ static int print_settings(void)
     return TOOL_OK;
 }
 
+static int print_verb_help(const tool_verb *verb)
+{
+    printf("usage: weft %s %s\n\n%s.\n\n%s", verb->name, verb->arguments, verb->doc, verb->help);
+    return TOOL_OK;
+}
+
+static const tool_verb *find_verb(const char *word)
+{
+    for (size_t i = 0; word && i < N_VERBS; i++)
+        if (!strcmp(word, verbs[i]->name)) return verbs[i];
+    return NULL;
+}
+
+static int is_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
+static int run_verb(int argc, char **argv)
+{
+    const tool_verb *verb = find_verb(argv[1]);
+
+    if (!verb) return tool_usage_error(argv[1], "no such verb; `weft --help` lists them");
+    for (int i = 2; i < argc; i++)
+        if (is_help(argv[i])) return print_verb_help(verb);
+    return verb->run(argc - 1, argv + 1);
+}
+
+static int run_help(const char *topic)
+{
+    if (topic && !strcmp(topic, "env")) return print_settings();
+    if (find_verb(topic)) return print_verb_help(find_verb(topic));
+    print_help(stdout);
+    return TOOL_OK;
+}
+
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : NULL;
+    int code = TOOL_OK;
 
     if (!word) {
         print_help(stderr);
         return TOOL_USAGE;
     }
-    if (!strcmp(word, "--version")) return printf("weft %s\n", weft_version()) < 0;
-    if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
-        if (argc > 2 && !strcmp(argv[2], "env")) return print_settings();
-        print_help(stdout);
-        return TOOL_OK;
+    if (!strcmp(word, "--version"))
+        printf("weft %s\n", weft_version());
+    else if (is_help(word) || !strcmp(word, "help"))
+        code = run_help(argc > 2 ? argv[2] : NULL);
+    else
+        code = run_verb(argc, argv);
+    if ((fflush(stdout) || ferror(stdout)) && code == TOOL_OK) {
+        fprintf(stderr, "weft: the output could not be written\n");
+        code = TOOL_FAILED;
     }
-    for (size_t i = 0; i < N_VERBS; i++)
-        if (!strcmp(word, verbs[i]->name)) {
-            if (argc > 2 && (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
-                printf("usage: weft %s %s\n\n%s.\n\n%s", verbs[i]->name, verbs[i]->arguments,
-                       verbs[i]->doc, verbs[i]->help);
-                return TOOL_OK;
-            }
-            return verbs[i]->run(argc - 1, argv + 1);
-        }
-    return tool_usage_error(word, "no such verb; `weft --help` lists them");
+    return code;
 }

@@ -27,7 +27,7 @@ typedef struct tool_args {
     const char *verb;
     const char *value;
 } tool_args;
-/* The next option's index, -1 at the end, -2 after an error or --help (then *exit_code is set).
+/* The next option's index, -1 at the end, -2 after an error (then *exit_code is set).
  * Words that are no options come as index n (of options), in value. */
 int tool_next(tool_args *args, int *exit_code);
 

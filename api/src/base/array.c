@@ -226,6 +226,8 @@ weft_status weft_array_convert(const weft_array *array, weft_dtype dtype, weft_a
     if (!array) return weft_fail(WEFT_E_ARG, "weft_array_convert: array is NULL");
     if (!weft_dtype_size(array->spec.dtype))
         return weft_fail(WEFT_E_DTYPE, "an array of the unknown dtype %d", (int)array->spec.dtype);
+    if (!array->data && weft_array_count(array))
+        return weft_fail(WEFT_E_ARG, "weft_array_convert: the array's data is NULL");
     weft_spec spec = array->spec;
     spec.dtype = dtype;
     if ((st = create(&spec, 0, &a))) return st;

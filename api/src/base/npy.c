@@ -331,6 +331,8 @@ weft_status weft_npy_write(const char *path, const weft_array *array)
     weft_status st;
     if (!array) return weft_fail(WEFT_E_ARG, "weft_npy_write: array is NULL");
     if ((st = weft__array_bytes_of(&array->spec, &count, &bytes))) return st;
+    if (count && !array->data)
+        return weft_fail(WEFT_E_ARG, "weft_npy_write: the array's data is NULL");
     if (array->spec.dtype == WEFT_BF16) { /* numpy has no such dtype */
         if ((st = weft_array_convert(array, WEFT_F32, &wide))) return st;
         array = wide;

@@ -200,6 +200,10 @@ weft_status weft_npz_write(const char *path, const weft_npz *npz)
     member *members = NULL;
     weft_status st;
     if (!npz || !npz->n) return weft_fail(WEFT_E_ARG, "weft_npz_write: there is no array to write");
+    for (uint32_t i = 0; i < npz->n; i++)
+        if (!npz->name || !npz->array || !npz->name[i] || !npz->array[i] || !npz->array[i]->data)
+            return weft_fail(WEFT_E_ARG, "weft_npz_write: array %u, its data or its name is NULL",
+                             (unsigned)i);
     if (!(members = weft__alloc_n(npz->n, sizeof *members))) return WEFT_E_NOMEM;
     if ((st = weft__file_create(path, &file))) goto out;
     fclose(file->stream); /* libzip writes the file by its name */

@@ -92,6 +92,7 @@ uint32_t weft_n_settings(void)
 weft_status weft_setting(uint32_t i, weft_setting_info *info)
 {
     if (i >= N_ROWS) return weft_fail(WEFT_E_ARG, "setting %u of %d", (unsigned)i, (int)N_ROWS);
+    if (!info) return weft_fail(WEFT_E_ARG, "weft_setting: info is NULL");
     const char *value = value_of(&rows[i]);
     *info = (weft_setting_info){ rows[i].variable, rows[i].doc, rows[i].def, value ? value : "" };
     return WEFT_OK;

@@ -50,6 +50,7 @@ weft_status weft_model_output(const weft_model *model, uint32_t i, const char **
 weft_status weft_tensor_spec(const weft_model *model, weft_tensor tensor, weft_spec *spec)
 {
     if (!model) return no_such(model, "tensor", 0, 0);
+    if (!spec) return weft_fail(WEFT_E_ARG, "weft_tensor_spec: spec is NULL");
     if (tensor.model != model->number &&
         (tensor.model != model->base || tensor.id > model->base_tensors))
         return weft_fail(WEFT_E_ARG, "the tensor is not of model \"%s\", or making it failed",

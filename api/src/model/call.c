@@ -194,6 +194,13 @@ static weft_tensor handle(const weft_model *model, uint32_t id)
 static uint32_t call_tensors(weft_model *model, uint32_t layer, const weft_tensor *inputs,
                              uint32_t n)
 {
+    if (!inputs && n) {
+        weft__model_fail(model, weft_fail(WEFT_E_ARG,
+                                          "layer \"%s\" is called on %u inputs, and the "
+                                          "array of inputs is NULL",
+                                          weft__layer_at(model, layer)->name, (unsigned)n));
+        return 0;
+    }
     uint32_t *in = weft__alloc_n(n, sizeof *in), id = 0, i = 0;
     char what[560];
     if (!in) {

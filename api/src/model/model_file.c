@@ -16,6 +16,14 @@ enum { HEAD = 4096 };
 static void list_formats(const weft_context *ctx, int writers, weft__text *text)
 {
     const char *comma = "";
+    if (writers) {
+        for (uint32_t i = 0; i < weft__n_formats(ctx); i++)
+            writers += WEFT_HAS(weft__format(ctx, i), write) != 0;
+        if (writers == 1) {
+            weft__text_add(text, "none in this version, which only reads files");
+            return;
+        }
+    }
     for (uint32_t i = 0; i < weft__n_formats(ctx); i++) {
         const weft_format *f = weft__format(ctx, i);
         if (writers && !WEFT_HAS(f, write)) continue;
@@ -81,6 +89,11 @@ static weft_status find_reader(const weft_context *ctx, const char *path,
         extension = fits;
     }
     if (*format) return WEFT_OK;
+    if (n >= 4 && !memcmp(head, "\x89HDF", 4))
+        return weft_fail(WEFT_E_UNSUPPORTED,
+                         "%s is an HDF5 file (Keras 2's .h5, or weights alone); "
+                         "open it in Keras 3 and save the model as .keras",
+                         path);
     weft__text known = { 0 };
     list_formats(ctx, 0, &known);
     st = weft_fail(WEFT_E_UNSUPPORTED, "%s: no format knows this file; there are %s", path,

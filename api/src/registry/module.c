@@ -4,8 +4,10 @@
  * loader's lock. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <ltdl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "base/alloc.h"
@@ -80,6 +82,36 @@ static weft_status remember(const struct stat *info, const weft_plugin *plugin)
     return WEFT_OK;
 }
 
+/* A file that is shorter than its program headers say would kill the process when it is touched. Only
+ * little-endian 64-bit ELF is looked at; what else there may be is left to dlopen. */
+static weft_status check_length(const char *path, off_t length)
+{
+    Elf64_Ehdr head;
+    FILE *file = fopen(path, "rb");
+    int short_of = 0;
+    if (!file) return WEFT_OK; /* dlopen says why */
+    if (fread(&head, sizeof head, 1, file) == 1 && !memcmp(head.e_ident, ELFMAG, SELFMAG) &&
+        head.e_ident[EI_CLASS] == ELFCLASS64 && head.e_ident[EI_DATA] == ELFDATA2LSB &&
+        head.e_phoff <= (uint64_t)length && !fseeko(file, (off_t)head.e_phoff, SEEK_SET)) {
+        for (uint32_t i = 0; i < head.e_phnum; i++) {
+            Elf64_Phdr part;
+            if (fread(&part, sizeof part, 1, file) != 1) {
+                short_of = 1;
+                break;
+            }
+            short_of |=
+                part.p_type == PT_LOAD && (part.p_offset > (uint64_t)length ||
+                                           part.p_filesz > (uint64_t)length - part.p_offset);
+        }
+    }
+    fclose(file);
+    return short_of ? weft_fail(WEFT_E_ABI,
+                                "is cut off: its program headers reach beyond its %lld "
+                                "bytes; build or copy it again",
+                                (long long)length)
+                    : WEFT_OK;
+}
+
 weft_status weft__module_open(const char *path, const weft_plugin **plugin)
 {
     struct stat info;
@@ -92,6 +124,7 @@ weft_status weft__module_open(const char *path, const weft_plugin **plugin)
             *plugin = m->plugin;
             return WEFT_OK;
         }
+    if ((st = check_length(path, info.st_size))) return st;
     void *look = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!look) return weft_fail(WEFT_E_ABI, "cannot be loaded: %s", reason_of(path));
     head = dlsym(look, "weft_plugin_v1");
