@@ -4,10 +4,11 @@
 #include <weft/plugin.h>
 #include <weft/window.h>
 
+/* clang-format off */
 #define CONV_LAYERS(X) \
-    X(conv_1d)         \
-    X(conv_2d)         \
-    X(conv_3d) X(depthwise_conv_1d) X(depthwise_conv_2d) X(separable_conv_1d) X(separable_conv_2d)
+    X(conv_1d) X(conv_2d) X(conv_3d) X(depthwise_conv_1d) X(depthwise_conv_2d) \
+    X(separable_conv_1d) X(separable_conv_2d)
+/* clang-format on */
 #define CONV_DECLARE(id) extern const weft_layer_class conv_##id;
 CONV_LAYERS(CONV_DECLARE)
 #undef CONV_DECLARE

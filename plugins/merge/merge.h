@@ -3,8 +3,11 @@
 #define WEFT_PLUGINS_MERGE_H
 #include <weft/plugin.h>
 
+/* clang-format off */
 #define MERGE_LAYERS(X) \
-    X(add) X(subtract) X(multiply) X(average) X(maximum) X(minimum) X(concatenate) X(repeat_batch)
+    X(add) X(subtract) X(multiply) X(average) X(maximum) X(minimum) X(concatenate) \
+    X(repeat_batch)
+/* clang-format on */
 #define MERGE_DECLARE(id) extern const weft_layer_class merge_##id;
 MERGE_LAYERS(MERGE_DECLARE)
 #undef MERGE_DECLARE

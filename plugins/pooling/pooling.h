@@ -5,14 +5,12 @@
 #include <weft/plugin.h>
 #include <weft/window.h>
 
-#define POOLING_LAYERS(X)                                                                 \
-    X(max_1d)                                                                             \
-    X(max_2d)                                                                             \
-    X(max_3d)                                                                             \
-    X(average_1d)                                                                         \
-    X(average_2d)                                                                         \
-    X(average_3d) X(global_max_1d) X(global_max_2d) X(global_max_3d) X(global_average_1d) \
-        X(global_average_2d) X(global_average_3d)
+/* clang-format off */
+#define POOLING_LAYERS(X) \
+    X(max_1d) X(max_2d) X(max_3d) X(average_1d) X(average_2d) X(average_3d) X(global_max_1d) \
+    X(global_max_2d) X(global_max_3d) X(global_average_1d) X(global_average_2d) \
+    X(global_average_3d)
+/* clang-format on */
 #define POOLING_DECLARE(id) extern const weft_layer_class pooling_##id;
 POOLING_LAYERS(POOLING_DECLARE)
 #undef POOLING_DECLARE
