@@ -1,8 +1,10 @@
 /* Every op, on every device, against the cpu in f64: the ops' own case lines, those of
- * extra_cases.c and those made by rules, with batches 0, 1 and 3. test_cases the ops' own lines
- *   test_cases extra | made          the others, which are many
- *   test_cases small [extra]         OpenCL devices alone, small problems, batches 1 and 2: for
- * oclgrind test_cases one DEVICE BATCH OP LINE   one, as a failure's text says */
+ * extra_cases.c and those made by rules, with batches 0, 1 and 3. Arguments:
+ *
+ *   none                    the ops' own lines
+ *   own|extra|made [OP]     those, or others, which are many; of one op alone
+ *   small own|extra|made    OpenCL devices alone, small problems, batch 2: for oclgrind
+ *   one DEVICE BATCH OP LINE    one, as a failure's text says */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -105,11 +105,12 @@ static weft_status check_length(const char *path, off_t length)
         }
     }
     fclose(file);
-    return short_of ? weft_fail(WEFT_E_ABI,
-                                "is cut off: its program headers reach beyond its %lld "
-                                "bytes; build or copy it again",
-                                (long long)length)
-                    : WEFT_OK;
+    if (!short_of) return WEFT_OK;
+    return weft_fail(WEFT_E_ABI,
+                     "is cut off: its program headers reach beyond its %lld bytes; "
+                     "build or "
+                     "copy it again",
+                     (long long)length);
 }
 
 weft_status weft__module_open(const char *path, const weft_plugin **plugin)
