@@ -82,8 +82,8 @@ static weft_status remember(const struct stat *info, const weft_plugin *plugin)
     return WEFT_OK;
 }
 
-/* A file that is shorter than its program headers say would kill the process when it is touched. Only
- * little-endian 64-bit ELF is looked at; what else there may be is left to dlopen. */
+/* A file that is shorter than its program headers say would kill the process when it is touched.
+ * Only little-endian 64-bit ELF is looked at; what else there may be is left to dlopen. */
 static weft_status check_length(const char *path, off_t length)
 {
     Elf64_Ehdr head;
