@@ -118,6 +118,19 @@ static void loads_good_plugins(void **state)
     assert_null(ctx);
 }
 
+/* Touching a page that the file no longer has would end the process. */
+static void refuses_cut_plugins(void **state)
+{
+    char path[128];
+    (void)state;
+    put("good", "cut.so");
+    snprintf(path, sizeof path, "%s/cut.so", folder);
+    assert_int_equal(truncate(path, 4096), 0);
+    weft_context *ctx = open_folder("");
+    assert_refused(ctx, "cut.so", "is cut off");
+    weft_context_destroy(&ctx);
+}
+
 static void refuses_with_reasons(void **state)
 {
     static const char *const all[] = { "bad_abi",      "bad_magic",        "no_symbol",
@@ -384,17 +397,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(loads_good_plugins),
-        T(refuses_with_reasons),
-        T(suggests_names),
-        T(earlier_class_wins),
-        T(dedupes_files_and_names),
-        T(refuses_untrusted),
-        T(searches_paths),
-        T(reports_bad_options),
-        T(survives_failing_allocations),
-        T(loads_from_many_threads),
-        T(hosts_extensions_and_holders),
+        T(loads_good_plugins),      T(refuses_cut_plugins),
+        T(refuses_with_reasons),    T(suggests_names),
+        T(earlier_class_wins),      T(dedupes_files_and_names),
+        T(refuses_untrusted),       T(searches_paths),
+        T(reports_bad_options),     T(survives_failing_allocations),
+        T(loads_from_many_threads), T(hosts_extensions_and_holders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
