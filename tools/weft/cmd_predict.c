@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "tool.h"
 
@@ -108,15 +109,43 @@ static void report(const weft_model *model, weft_array **y, uint32_t n, const ch
     printf("%.3f s\n", seconds);
 }
 
-/* Several outputs do not fit into an .npy: said before the work, not after it. */
-static int check_output(const weft_model *model, const char *path)
+static int ends_with(const char *path, const char *end)
 {
-    const char *dot = strrchr(path, '.');
+    size_t n = strlen(path), m = strlen(end);
 
-    if (weft_model_n_outputs(model) == 1 || (dot && !strcmp(dot, ".npz"))) return 1;
-    fprintf(stderr, "weft: -o %s: the model has %u outputs; give a file that ends in .npz\n", path,
-            weft_model_n_outputs(model));
-    return 0;
+    return n > m && !strcmp(path + n - m, end);
+}
+
+static int same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* What is wrong with -o is said before the work, not after it; no input is overwritten. */
+static int check_output(const predict *p, uint32_t n_outputs)
+{
+    const char *file;
+
+    if (!ends_with(p->output, ".npz") && (n_outputs > 1 || !ends_with(p->output, ".npy"))) {
+        fprintf(stderr, "weft: -o %s: the model has %u output%s; give a file that ends in %s\n",
+                p->output, n_outputs, n_outputs == 1 ? "" : "s",
+                n_outputs == 1 ? ".npy or .npz" : ".npz");
+        return 0;
+    }
+    if (same_file(p->output, p->model)) {
+        fprintf(stderr, "weft: -o %s is the model's file; give another one\n", p->output);
+        return 0;
+    }
+    for (uint32_t i = 0; i < p->inputs.n; i++) {
+        file = strchr(p->inputs.text[i], '=');
+        file = file ? file + 1 : p->inputs.text[i];
+        if (!same_file(p->output, file)) continue;
+        fprintf(stderr, "weft: -o %s is the file of an input; give another one\n", p->output);
+        return 0;
+    }
+    return 1;
 }
 
 static int run(int argc, char **argv)
@@ -136,7 +165,7 @@ static int run(int argc, char **argv)
         tool_fail();
         goto out;
     }
-    if (!check_output(model, p.output)) {
+    if (!check_output(&p, weft_model_n_outputs(model))) {
         code = TOOL_USAGE;
         goto out;
     }
