@@ -1,4 +1,5 @@
 /* The zip around a .keras file: members found, sizes checked, config.json and the weights read. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zip.h>
@@ -129,6 +130,21 @@ static weft_status read_config(keras_file *f, zip_t *zip)
     return st;
 }
 
+/* What a file that is no readable zip may be, by its first bytes. */
+static const char *what_it_is(const char *path)
+{
+    char head[4] = { 0 };
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(head, 1, sizeof head, file) : 0;
+
+    if (file) fclose(file);
+    if (n == 4 && !memcmp(head, "\x89HDF", 4))
+        return "it is an HDF5 file (Keras 2's .h5, or weights alone): open it in Keras 3 and save "
+               "the model as .keras";
+    if (n == 4 && !memcmp(head, "PK\3\4", 4)) return "it is cut off or damaged: copy it again";
+    return "save the model in Keras 3 as .keras";
+}
+
 weft_status keras_archive_read(keras_file *f)
 {
     zip_t *zip = NULL;
@@ -140,9 +156,8 @@ weft_status keras_archive_read(keras_file *f)
     if (!zip) {
         zip_error_init_with_code(&error, code);
         st = keras_fail(f, code == ZIP_ER_NOENT ? WEFT_E_NOTFOUND : WEFT_E_IO,
-                        "cannot be read as a zip (a .keras file is "
-                        "one): %s",
-                        zip_error_strerror(&error));
+                        "cannot be read as a zip (a .keras file is one): %s; %s",
+                        zip_error_strerror(&error), what_it_is(f->path));
         zip_error_fini(&error);
         return st;
     }
