@@ -347,6 +347,7 @@ static void cases(void **state)
 {
     (void)state;
     for (const weft_op_class *const *op = weft__core_ops; *op; op++) {
+        if (*op == &weft__op_scan) continue; /* needs a body, which a case line cannot give */
         assert_non_null((*op)->cases);
         assert_non_null((*op)->doc);
         for (const char *const *line = (*op)->cases; *line; line++) {
@@ -506,7 +507,7 @@ static void builder(void **state)
           "a reshape keeps their number (inputs: x = input x float32 (None, 3))" },
         { own_words, WEFT_E_ATTR, "units must be even" },
         { nothing_set, WEFT_E_INTERNAL, "result 0 was not set" },
-        { scanning, WEFT_E_UNSUPPORTED, "scan is not available yet" },
+        { scanning, WEFT_E_ARG, "a scan needs at least one x" },
         { forgetting, WEFT_E_INTERNAL, "reads the attribute \"nonsense\"" },
         { training_op, WEFT_E_UNSUPPORTED, "training() is for layers" },
     };

@@ -46,7 +46,7 @@ static weft_val api_in(weft_build *build, uint32_t i)
         return 0;
     }
     if (b->infer_in) return b->infer_in[i].dtype ? i + 1 : WEFT_NONE;
-    return b->in[i];
+    return weft__build_give(b->home, b->in[i]);
 }
 
 static uint32_t api_n_in(weft_build *build)
@@ -68,8 +68,9 @@ static weft_status api_out(weft_build *build, uint32_t i, weft_val value)
         b->cap_out = (uint32_t)cap;
         b->out[b->n_out++] = 0;
     }
-    b->out[i] = value;
-    return WEFT_OK;
+    if (b->graph != b->home)
+        return keep(b, weft_fail(WEFT_E_ARG, "%s: out() inside the body of a loop", b->what));
+    return keep(b, weft__build_take(b, value, &b->out[i]));
 }
 
 static void clear(weft_val *outs, uint32_t n)
@@ -78,25 +79,46 @@ static void clear(weft_val *outs, uint32_t n)
         outs[i] = 0;
 }
 
+/* The handles as values of the graph that is built, in new memory. */
+static weft_status take_all(weft__build *b, const weft_val *args, uint32_t n, weft_val **values)
+{
+    weft_val *v = weft__alloc_n(n, sizeof *v);
+    weft_status st = v ? WEFT_OK : WEFT_E_NOMEM;
+    for (uint32_t i = 0; i < n && !st; i++)
+        st = weft__build_take(b, args[i], &v[i]);
+    *values = v;
+    return st;
+}
+
+static void give_all(const weft__build *b, weft_val *outs, uint32_t n)
+{
+    for (uint32_t i = 0; outs && i < n; i++)
+        outs[i] = weft__build_give(b->graph, outs[i]);
+}
+
 static weft_val api_op(weft_build *build, const char *op, const char *attrs, const weft_val *args,
                        uint32_t n, weft_val *outs, uint32_t n_outs)
 {
     weft__build *b = of(build);
+    weft_val v = 0, *in = NULL;
     clear(outs, n_outs);
     if (!may_build(b, "op")) return 0;
+    weft_status st = take_all(b, args, n, &in);
     weft__op_request request = { .name = op,
                                  .attrs = attrs,
                                  .path = b->path,
-                                 .in = args,
+                                 .in = in,
                                  .n_in = n,
                                  .out = outs,
                                  .n_out = n_outs };
-    weft_val v = 0;
-    if (keep(b, weft__graph_try_op(b->graph, &request, &v))) {
+    if (!st) st = weft__graph_try_op(b->graph, &request, &v);
+    weft__free(in);
+    if (keep(b, st)) {
         clear(outs, n_outs);
         return 0;
     }
-    return v;
+    give_all(b, outs, n_outs);
+    return weft__build_give(b->graph, v);
 }
 
 static weft_val api_layer(weft_build *build, const char *layer_class, const char *name,
@@ -111,9 +133,13 @@ static weft_val api_layer(weft_build *build, const char *layer_class, const char
                           "%s: layer() is for layers: an op is lowered to ops alone", b->what));
         return 0;
     }
-    weft_val v = b->hooks->layer(b, layer_class, name, attrs, args, n, outs, n_outs);
+    weft_val v = 0, *in = NULL;
+    if (!keep(b, take_all(b, args, n, &in)))
+        v = b->hooks->layer(b, layer_class, name, attrs, in, n, outs, n_outs);
+    weft__free(in);
     if (!v) keep(b, WEFT_E_ARG);
-    return b->status ? 0 : v;
+    give_all(b, outs, n_outs);
+    return b->status ? 0 : weft__build_give(b->graph, v);
 }
 
 static weft_val api_variable(weft_build *build, const char *name, const weft_spec *spec,
@@ -167,7 +193,7 @@ static weft_val api_mask(weft_build *build, uint32_t i)
 {
     weft__build *b = of(build);
     if (!may_build(b, "mask")) return 0;
-    if (b->hooks && b->hooks->mask) return b->hooks->mask(b, i);
+    if (b->hooks && b->hooks->mask) return weft__build_give(b->home, b->hooks->mask(b, i));
     keep(b, weft_fail(WEFT_E_UNSUPPORTED,
                       "%s: mask() is for layers: hand a mask to an op as an input", b->what));
     return 0;
@@ -177,6 +203,9 @@ static weft_status api_set_mask(weft_build *build, uint32_t out, weft_val value)
 {
     weft__build *b = of(build);
     if (!may_build(b, "set_mask")) return b->status;
+    if (b->graph != b->home)
+        return keep(b, weft_fail(WEFT_E_ARG, "%s: set_mask() inside the body of a loop", b->what));
+    if (keep(b, weft__build_take(b, value, &value))) return b->status;
     if (b->hooks && b->hooks->set_mask) return keep(b, b->hooks->set_mask(b, out, value));
     return keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: set_mask() is for layers", b->what));
 }
@@ -186,19 +215,22 @@ static weft_val api_constant(weft_build *build, const weft_spec *spec, const voi
     weft__build *b = of(build);
     if (!may_build(b, "constant")) return 0;
     weft_val v = 0;
-    return keep(b, weft__graph_try_constant(b->graph, spec, data, 1, &v)) ? 0 : v;
+    if (keep(b, weft__graph_try_constant(b->graph, spec, data, 1, &v))) return 0;
+    return weft__build_give(b->graph, v);
 }
 
 static weft_status api_spec(weft_build *build, weft_val value, weft_spec *result)
 {
     weft__build *b = of(build);
+    weft_val v = 0;
     if (b->status) return b->status;
     if (b->infer_in && value && value <= b->n_in) {
         *result = b->infer_in[value - 1];
         return WEFT_OK;
     }
-    if (!b->infer_in && weft__graph_value(b->graph, value)->kind) {
-        *result = *weft__graph_spec(b->graph, value);
+    if (!b->infer_in && keep(b, weft__build_take(b, value, &v))) return b->status;
+    if (!b->infer_in && weft__graph_value(b->graph, v)->kind) {
+        *result = *weft__graph_spec(b->graph, v);
         return WEFT_OK;
     }
     return keep(b, weft_fail(WEFT_E_ARG, "%s: spec() of a value that %s", b->what,
@@ -272,9 +304,8 @@ static weft_status api_fail(weft_build *build, weft_status status, const char *m
 
 static weft_status api_scan(weft_build *build, const weft_scan *scan)
 {
-    (void)scan;
-    return fail_later(of(build), "scan",
-                      "layers with loops (recurrent ones) come with a later version");
+    weft__build *b = of(build);
+    return may_build(b, "scan") ? keep(b, weft__build_scan(b, scan)) : b->status;
 }
 
 static weft_val api_gradient_only(weft_build *build, uint32_t i)
@@ -326,6 +357,7 @@ weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)
 {
     *build = (weft__build){ .base = { &api },
                             .graph = setup->graph,
+                            .home = setup->graph,
                             .attrs = setup->attrs,
                             .path = setup->path,
                             .what = setup->what ? setup->what : "builder",

@@ -18,7 +18,8 @@ typedef struct weft__build_hooks {
 
 struct weft__build {
     weft_build base;    /* first: what plugins see */
-    weft__graph *graph; /* where ops go */
+    weft__graph *graph; /* where ops go: home, or the body of a loop that is being traced */
+    weft__graph *home;  /* of in and out */
     const weft__attrs *attrs;
     const char *path, *what; /* of the layer; "layer class Dense", "op conv" for errors */
     const weft_val *in;
@@ -49,6 +50,15 @@ weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)
  * recorded and returned. */
 weft_status weft__build_run(weft__build *build, weft_status (*fn)(weft_build *), uint32_t n_out);
 void weft__build_finish(weft__build *build);
+
+/* Handles are what plugins hold: a value's number and the tag of its graph. Handles of values of the
+ * outermost graph are their numbers. */
+weft_val weft__build_give(const weft__graph *graph, weft_val value);
+/* The value of build->graph that the handle means; what lies around a body is captured. 0 and
+ * WEFT_NONE stay. */
+weft_status weft__build_take(weft__build *build, weft_val handle, weft_val *value);
+/* scan() of the builder. */
+weft_status weft__build_scan(weft__build *build, const weft_scan *scan);
 
 /* An attribute of LAYER_CONFIG type read with attr_s gives its canonical text, "relu" or
  * "LeakyReLU(negative_slope=0.1)"; layer(class = that text) accepts it. */

@@ -63,6 +63,7 @@ void weft__graph_destroy(weft__graph **graph)
     weft__free(g->value);
     weft__free(g->node);
     weft__free(g->assign);
+    weft__free(g->captured);
     weft__free(g);
     *graph = NULL;
 }
@@ -70,8 +71,8 @@ void weft__graph_destroy(weft__graph **graph)
 /* Takes value->data and value->name over, also on failure. */
 static weft_val add_value(weft__graph *graph, weft__gvalue *value)
 {
-    if (graph->n_values + 1 >= WEFT_NONE) {
-        weft_fail(WEFT_E_UNSUPPORTED, "a graph has at most %u values", (unsigned)WEFT_NONE - 1);
+    if (graph->n_values + 1 >= WEFT__MAX_VALUES) {
+        weft_fail(WEFT_E_UNSUPPORTED, "a graph has at most %u values", WEFT__MAX_VALUES - 1u);
     } else if (!weft__grow(&graph->value, graph->n_values + 1, &graph->cap_values,
                            sizeof *graph->value)) {
         graph->value[++graph->n_values] = *value;
@@ -253,7 +254,7 @@ weft_status weft__graph_depends(const weft__graph *graph, uint8_t **depends)
     if (!d) return WEFT_E_NOMEM;
     for (size_t i = 1; i <= graph->n_values; i++) {
         const weft__gvalue *v = &graph->value[i];
-        d[i] = v->kind == WEFT__V_INPUT || v->kind == WEFT__V_CAPTURE;
+        d[i] = v->kind == WEFT__V_INPUT;
         if (v->kind != WEFT__V_RESULT) continue;
         const weft__node *n = graph->node[v->node];
         d[i] = n->region != NULL;

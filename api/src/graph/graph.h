@@ -6,19 +6,13 @@
 #include "base/attrs.h"
 
 typedef struct weft__graph weft__graph;
-typedef enum {
-    WEFT__V_INPUT = 1,
-    WEFT__V_VARIABLE,
-    WEFT__V_CONST,
-    WEFT__V_RESULT,
-    WEFT__V_CAPTURE
-} weft__vkind;
+#define WEFT__MAX_VALUES (1u << 24) /* of a graph: handles have a tag above the number */
+typedef enum { WEFT__V_INPUT = 1, WEFT__V_VARIABLE, WEFT__V_CONST, WEFT__V_RESULT } weft__vkind;
 
 typedef struct weft__gvalue { /* number 1..n_values of its graph; 0 is "failed already" */
     weft__vkind kind;
     weft_spec spec;
-    /* RESULT: producer (0..) and which result. INPUT: which input. CAPTURE: index = value of the
-     * parent graph */
+    /* RESULT: producer (0..) and which result. INPUT: which input */
     uint32_t node, index;
     const void *variable; /* VARIABLE: the model's weft__variable */
     void *data;           /* CONST: dense data, owned by the graph */
@@ -34,7 +28,7 @@ typedef struct weft__node {
     uint32_t n_in, n_out, n_extra; /* the last n_extra inputs belong to `then` */
     weft_val *in;                  /* all of the op's own (WEFT_NONE = absent), then extras */
     weft_val *out;                 /* values of this node */
-    weft__graph *region;           /* body of a scan, or NULL; owned */
+    weft__graph *region;           /* body of a scan, or NULL; owned. Its input i is in[i] */
     int32_t device;                /* placement: index into the plan's devices, -1 = not placed */
     char *reason;                  /* placement: why there */
 } weft__node;
@@ -47,8 +41,13 @@ typedef struct weft__assign {
     weft_val variable, value;
 } weft__assign;
 struct weft__graph {
-    weft_context *ctx;   /* borrowed */
-    weft__graph *parent; /* of a region */
+    weft_context *ctx; /* borrowed */
+    /* While a region is traced: the graph around it, the tag of its handles, the last tag that a
+     * region inside it got, and by input what it captures (0 for carries and xs). */
+    weft__graph *parent;
+    uint32_t tag, last_tag;
+    weft_val *captured;
+    size_t cap_captured;
     weft__gvalue *value;
     size_t n_values, cap_values; /* value[1 .. n_values]; value[0] is unused */
     weft__node **node;
@@ -95,6 +94,9 @@ typedef struct weft__rewrite {
     const weft__graph *src;
     weft__graph *dst;
     weft_val *map;
+    /* what becomes of the regions of copied nodes; NULL: they are copied. Set behind begin(). */
+    weft_status (*region)(void *user, const weft__graph *region, weft__graph **result);
+    void *user;
 } weft__rewrite;
 /* Declares all inputs, in order. */
 weft_status weft__rewrite_begin(const weft__graph *src, weft__rewrite *rewrite);

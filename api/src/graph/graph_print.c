@@ -88,8 +88,6 @@ static void print_source(const weft__graph *graph, size_t v, weft__text *text)
         weft__text_add(text, "input %s", value->name);
     else if (value->kind == WEFT__V_VARIABLE)
         weft__text_add(text, "variable %s", value->name);
-    else if (value->kind == WEFT__V_CAPTURE)
-        weft__text_add(text, "capture %%%u", (unsigned)value->index);
     else
         weft__text_add(text, "constant");
     if (weft__graph_scalar(graph, (weft_val)v, &number)) {

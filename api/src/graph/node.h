@@ -19,6 +19,8 @@ weft__node *weft__graph_producer(const weft__graph *graph, weft_val value);
 const weft__gvalue *weft__graph_value(const weft__graph *graph, weft_val value);
 /* The value as a literal: a constant of rank 0 of a dtype that is computed with. */
 int weft__graph_scalar(const weft__graph *graph, weft_val value, double *number);
+/* A weak constant gets a dtype of its own, as outside of maps: f32 for fractions. */
+weft_status weft__graph_harden(weft__graph *graph, weft_val *value);
 /* "input image float32 (None, 3)", "result of conv1 float32 (None, 10)": for error texts. */
 void weft__graph_describe(const weft__graph *graph, weft_val value, weft__text *text);
 /* Name of input i of the op, "a" or "x[2]". */

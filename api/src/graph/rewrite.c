@@ -7,6 +7,7 @@
 #include "graph/dim.h"
 #include "graph/map_tree.h"
 #include "graph/node.h"
+#include "graph/scan.h"
 
 weft_status weft__rewrite_begin(const weft__graph *src, weft__rewrite *rewrite)
 {
@@ -67,15 +68,42 @@ static weft_status copy_texts(const weft__node *node, weft__node *copy)
     return weft__attrs_copy(node->attrs, &copy->attrs);
 }
 
+static weft_status copy_region(void *user, const weft__graph *region, weft__graph **copy)
+{
+    weft__rewrite rw = { 0 };
+    weft_status st = weft__rewrite_begin(region, &rw);
+    (void)user;
+    for (uint32_t i = 0; !st && i < region->n_nodes; i++)
+        st = weft__rewrite_node(&rw, i);
+    if (!st) return weft__rewrite_end(&rw, copy);
+    weft__rewrite_abort(&rw);
+    return st;
+}
+
+static weft_status rewrite_scan(weft__rewrite *rewrite, const weft__node *node)
+{
+    weft__graph *region = NULL;
+    weft_val *in = NULL, *out = weft__alloc_n(node->n_out, sizeof *out);
+    weft_status st = out ? map_inputs(rewrite, node, &in) : WEFT_E_NOMEM;
+    if (!st)
+        st =
+            (rewrite->region ? rewrite->region : copy_region)(rewrite->user, node->region, &region);
+    if (!st) st = weft__graph_rescan(rewrite->dst, node, in, &region, out);
+    for (uint32_t i = 0; !st && i < node->n_out; i++)
+        rewrite->map[node->out[i]] = out[i];
+    weft__graph_destroy(&region);
+    weft__free(in);
+    weft__free(out);
+    return st;
+}
+
 weft_status weft__rewrite_node(weft__rewrite *rewrite, uint32_t number)
 {
     const weft__node *node = rewrite->src->node[number];
     weft_status st = WEFT_E_NOMEM;
     weft_spec *outs = NULL;
     weft__node *copy = NULL;
-    if (node->region)
-        return weft_fail(WEFT_E_UNSUPPORTED, "op %s in %s: rewriting regions is not available yet",
-                         node->op->name, node->path);
+    if (node->region) return rewrite_scan(rewrite, node);
     if (!(copy = weft__alloc(sizeof *copy))) goto out;
     copy->op = node->op;
     copy->n_in = node->n_in;

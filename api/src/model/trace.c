@@ -149,7 +149,10 @@ static weft_val hook_variable(weft__build *b, const char *name, const weft_spec 
     if (st == WEFT_OK)
         st = v || !r->creating ? check_same(r, v, full, spec) : create_variable(r, &request, &v);
     if (st == WEFT_OK) {
-        result = weft__graph_variable(b->graph, v, shown, &v->spec);
+        weft__graph *root = b->graph; /* in the body of a loop it is captured where it is read */
+        while (root->parent)
+            root = root->parent;
+        result = weft__graph_variable(root, v, shown, &v->spec);
         if (!result) st = WEFT_E_NOMEM;
     }
     weft__free(full);
@@ -309,7 +312,7 @@ static weft_val hook_mask(weft__build *b, uint32_t i)
 {
     run *r = b->user;
     r->asked = 1;
-    return i < b->n_in && b->in[i] != WEFT_NONE ? weft__mask_of(r->lowering, b->graph, b->in[i])
+    return i < b->n_in && b->in[i] != WEFT_NONE ? weft__mask_of(r->lowering, b->home, b->in[i])
                                                 : WEFT_NONE;
 }
 

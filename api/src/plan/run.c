@@ -8,18 +8,22 @@
 #include "base/fail.h"
 #include "graph/dim.h"
 
-static uint64_t offset_of(const weft__plan *plan, const weft__step *step, uint32_t i, int64_t batch)
+typedef struct moment { /* of a run: the batch, and the turn of the loop */
+    int64_t batch, turn;
+} moment;
+
+static uint64_t offset_of(const weft__plan *plan, const weft__step *step, uint32_t i, moment now)
 {
-    uint64_t elements = (uint64_t)weft__affine_at(step->view[i].offset, batch);
+    uint64_t elements = (uint64_t)weft__view_begin(&step->view[i], now.batch, now.turn);
     return plan->slot[step->slot[i]].bind.offset +
            elements * weft_dtype_size(step->view[i].spec.dtype);
 }
 
 /* Writes the segment's binds; another generation if anything is not as in its last run. */
-static void fill_binds(weft__plan *plan, weft__segment *segment, int64_t batch)
+static void fill_binds(weft__plan *plan, weft__segment *segment, moment when)
 {
     uint64_t epoch = plan->devices->device[segment->device].epoch;
-    int changed = segment->batch != batch || segment->epoch != epoch;
+    int changed = segment->batch != when.batch || segment->epoch != epoch;
     weft_bind *bind = segment->bind;
     for (uint32_t s = 0; s < segment->n; s++) {
         const weft__step *step = plan->step[segment->first + s];
@@ -27,13 +31,13 @@ static void fill_binds(weft__plan *plan, weft__segment *segment, int64_t batch)
             weft_bind now = { 0 };
             if (step->slot[i])
                 now = (weft_bind){ plan->slot[step->slot[i]].bind.buf,
-                                   offset_of(plan, step, i, batch) };
+                                   offset_of(plan, step, i, when) };
             changed |= now.buf != bind->buf || now.offset != bind->offset;
             *bind = now;
         }
     }
     segment->generation += changed != 0;
-    segment->batch = batch;
+    segment->batch = when.batch;
     segment->epoch = epoch;
 }
 
@@ -58,23 +62,27 @@ static weft_status run_transfer(weft__plan *plan, const weft__segment *segment, 
                               bytes);
 }
 
+static weft_status run_segment(weft__plan *plan, weft__segment *segment, moment now)
+{
+    const weft__device *device = &plan->devices->device[segment->device];
+    fill_binds(plan, segment, now);
+    if (segment->transfer) return run_transfer(plan, segment, now.batch);
+    weft_run run = { .struct_size = sizeof run,
+                     .n_binds = segment->n_binds,
+                     .batch = now.batch,
+                     .binds = segment->bind,
+                     .generation = segment->generation };
+    return device->backend->run(device->dev, segment->exe, &run);
+}
+
 static weft_status run_segments(weft__plan *plan, size_t begin, size_t end, int64_t batch)
 {
     weft_status st = WEFT_OK;
     for (size_t i = begin; i < end && !st; i++) {
         weft__segment *segment = &plan->segment[i];
-        const weft__device *device = &plan->devices->device[segment->device];
-        fill_binds(plan, segment, batch);
-        if (segment->transfer) {
-            st = run_transfer(plan, segment, batch);
-            continue;
-        }
-        weft_run run = { .struct_size = sizeof run,
-                         .n_binds = segment->n_binds,
-                         .batch = batch,
-                         .binds = segment->bind,
-                         .generation = segment->generation };
-        st = device->backend->run(device->dev, segment->exe, &run);
+        int64_t turns = segment->loop ? plan->loop[segment->loop].times : 1;
+        for (int64_t turn = 0; turn < turns && !st; turn++)
+            st = run_segment(plan, segment, (moment){ batch, turn });
     }
     return st;
 }
