@@ -1,7 +1,7 @@
-/* BatchNormalization (Keras, layers/normalization): in inference y = gamma (x - mean) /
- * sqrt(variance + epsilon)
- * + beta with the moving statistics. What depends on variables alone runs once, in the plan's
- * prologue. */
+/* BatchNormalization (Keras, layers/normalization): y = gamma (x - mean) / sqrt(variance + epsilon)
+ * + beta, with the moving statistics in inference (what depends on variables alone runs once, in
+ * the plan's prologue), with those of the batch in training, which the moving ones follow. A frozen
+ * layer behaves as in inference. */
 #include <weft/plugin.h>
 
 /* The variables have the size of the axis; in x's rank they lie along it. */
@@ -35,6 +35,33 @@ static weft_status get_axis(weft_build *b, const weft_spec *s, int32_t *axis)
     return WEFT_OK;
 }
 
+/* Mean and variance (biased) over all axes but one, of its size. */
+static void moments(weft_build *b, weft_val x, const weft_spec *s, int32_t axis, weft_val *mean,
+                    weft_val *variance)
+{
+    int64_t axes[WEFT_MAX_RANK];
+    uint32_t n = 0;
+    char list[256];
+    weft_val centred;
+    int32_t i;
+
+    for (i = 0; i < s->rank; i++)
+        if (i != axis) axes[n++] = i;
+    weft_ints_text(list, sizeof list, axes, n);
+    *mean = weft_opf(b, "reduce", x, "fn=mean axes=%s", list);
+    centred = weft_sub(b, x, along(b, *mean, s->dim[axis], s->rank, axis));
+    *variance = weft_opf(b, "reduce", weft_op1(b, "square", centred), "fn=mean axes=%s", list);
+}
+
+/* The moving value a step later: value momentum + now (1 - momentum). */
+static weft_val follow(weft_build *b, weft_val value, weft_val now)
+{
+    double momentum = b->api->attr_f(b, "momentum");
+
+    return weft_add(b, weft_mul(b, value, weft_scalar(b, momentum)),
+                    weft_mul(b, now, weft_scalar(b, 1 - momentum)));
+}
+
 /* Creation order is Keras's: gamma, beta, moving_mean, moving_variance. */
 static weft_status build_batch_normalization(weft_build *b)
 {
@@ -54,9 +81,13 @@ static weft_status build_batch_normalization(weft_build *b)
         api->variable(b, "moving_mean", &v, api->attr_s(b, "moving_mean_initializer"), WEFT_STATE);
     variance = api->variable(b, "moving_variance", &v,
                              api->attr_s(b, "moving_variance_initializer"), WEFT_STATE);
-    if (api->training(b))
-        return weft_failf(b, WEFT_E_UNSUPPORTED,
-                          "BatchNormalization cannot be trained in this version");
+    if (api->training(b) && api->trainable(b)) {
+        weft_val seen = mean, spread = variance;
+
+        moments(b, x, &s, axis, &mean, &variance);
+        api->assign(b, seen, follow(b, seen, mean));
+        api->assign(b, spread, follow(b, spread, variance));
+    }
     scale = weft_op1(b, "rsqrt", weft_add(b, variance, weft_scalar(b, api->attr_f(b, "epsilon"))));
     if (gamma) scale = weft_mul(b, scale, gamma);
     x = weft_mul(b, weft_sub(b, x, along(b, mean, s.dim[axis], s.rank, axis)),

@@ -8,7 +8,7 @@
 static void printing(void **state)
 {
     weft__graph *g = NULL;
-    static const int variable = 0;
+    static int variable = 0;
     (void)state;
     assert_int_equal(weft__graph_create(test_ctx, &g), WEFT_OK);
     weft_val x = weft__graph_input(g, "image", SPEC(WEFT_F32, -1, 8));
@@ -347,7 +347,7 @@ static void cases(void **state)
 {
     (void)state;
     for (const weft_op_class *const *op = weft__core_ops; *op; op++) {
-        if (*op == &weft__op_scan) continue; /* needs a body, which a case line cannot give */
+        if (!strcmp((*op)->name, "scan")) continue; /* needs a body, which no line can give */
         assert_non_null((*op)->cases);
         assert_non_null((*op)->doc);
         for (const char *const *line = (*op)->cases; *line; line++) {
@@ -565,6 +565,7 @@ static void arity(void **state)
 static void allocation_failures(void **state)
 {
     static const float ones[6] = { 1, 1, 1, 1, 1, 1 };
+    static int variable;
     (void)state;
     for (uint64_t n = 1; n < 20000; n++) {
         size_t live = weft__alloc_live();
@@ -576,7 +577,7 @@ static void allocation_failures(void **state)
         weft_val y = 0;
         if (!st) {
             weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 6));
-            weft_val w = weft__graph_variable(g, ones, "w", SPEC(WEFT_F32, 6, 6));
+            weft_val w = weft__graph_variable(g, &variable, "w", SPEC(WEFT_F32, 6, 6));
             weft_val k = weft__graph_constant(g, SPEC(WEFT_F32, 6), ones, 0);
             y = x && w ? test_try(g, "matmul", NULL, (weft_val[]){ x, w }, 2) : 0;
             if (y) y = k ? test_try(g, "add", NULL, (weft_val[]){ y, k }, 2) : 0;

@@ -136,7 +136,7 @@ static void scalars(void **state)
 
 static void chains(void **state)
 {
-    static const int w = 0;
+    static int w = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 3));
@@ -153,7 +153,7 @@ static void chains(void **state)
 
 static void epilogues(void **state)
 {
-    static const int w = 0, b = 0;
+    static int w = 0, b = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 8, 8, 3));
@@ -201,7 +201,7 @@ static void kept(void **state)
 
 static void broadcasts_and_prologue(void **state)
 {
-    static const int v = 0, m = 0;
+    static int v = 0, m = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 4, 3)),
@@ -289,7 +289,7 @@ static void long_chains(void **state)
 
 static void f64_mode(void **state)
 {
-    static const int w = 0;
+    static int w = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 3)),

@@ -125,11 +125,14 @@ typedef struct weft_build_api {
     weft_val (*variable)(weft_build *, const char *name, const weft_spec *, const char *initializer,
                          uint32_t flags);
     weft_status (*assign)(weft_build *, weft_val variable,
-                          weft_val); /* moving statistics, RNN state ...  */
+                          weft_val); /* at the end of the run: moving statistics, RNN state ..; a
+                                        later call of a shared layer reads the value */
     int (*training)(weft_build *);
-    weft_val (*random)(weft_build *); /* a stream of its own for this call site */
-    weft_status (*add_loss)(weft_build *, weft_val);
-    weft_val (*mask)(weft_build *, uint32_t i); /* WEFT_NONE if input i has none */
+    /* a stream of random numbers of this call site: its key and the model's step, the two inputs of
+     * op random; weft_random() does both */
+    weft_status (*random)(weft_build *, weft_val stream[2]);
+    weft_status (*add_loss)(weft_build *, weft_val); /* a scalar that training minimises too */
+    weft_val (*mask)(weft_build *, uint32_t i);      /* WEFT_NONE if input i has none */
     weft_status (*set_mask)(weft_build *, uint32_t out, weft_val);
     weft_val (*constant)(weft_build *, const weft_spec *, const void *data);
     weft_status (*spec)(weft_build *, weft_val, weft_spec *result);
@@ -147,6 +150,7 @@ typedef struct weft_build_api {
     const void *(*extension)(weft_build *, const char *id);
     uint32_t (*attr_fv)(weft_build *, const char *, double *values,
                         uint32_t cap); /* a list of floats */
+    int (*trainable)(weft_build *);    /* 0: the layer is frozen */
 } weft_build_api;
 struct weft_build {
     const weft_build_api *api;
@@ -196,7 +200,7 @@ typedef struct weft_kernel_call {
 /* What a kernel takes besides dense f32 inputs and outputs. A kernel that takes strided views takes
  * pitched ones. INPLACE: out 0 may lie on an input of the same shape and dtype. EPILOGUE: the op's
  * attribute `then` is applied to out 0. F64: f64 too. ANY_DTYPE: whatever the op's infer lets
- * through. */
+ * through. INPLACE_EACH: as INPLACE, for every output. */
 enum {
     WEFT_KERNEL_IN_PITCHED = 1,
     WEFT_KERNEL_OUT_PITCHED = 2,
@@ -205,7 +209,8 @@ enum {
     WEFT_KERNEL_INPLACE = 16,
     WEFT_KERNEL_EPILOGUE = 32,
     WEFT_KERNEL_F64 = 64,
-    WEFT_KERNEL_ANY_DTYPE = 128
+    WEFT_KERNEL_ANY_DTYPE = 128,
+    WEFT_KERNEL_INPLACE_EACH = 256
 };
 
 #define WEFT_KERNEL_CPU "weft.kernel.cpu/1"
@@ -399,6 +404,13 @@ static inline weft_val weft_scalar(weft_build *b, double d)
     return b->api->constant(b, &s, &d); /* rank 0: weakly typed */
 }
 
+/* New numbers in every run: weft_random(b, "dist=uniform shape=(-1,8)"). */
+static inline weft_val weft_random(weft_build *b, const char *attrs)
+{
+    weft_val stream[2];
+    if (b->api->random(b, stream)) return 0;
+    return b->api->op(b, "random", attrs, stream, 2, 0, 0);
+}
 static inline weft_val weft_sub(weft_build *b, weft_val x, weft_val y)
 {
     return weft_op2(b, "sub", x, y);

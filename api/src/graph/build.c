@@ -30,10 +30,17 @@ static int may_build(weft__build *b, const char *call)
     return 0;
 }
 
-static weft_status fail_later(weft__build *b, const char *what, const char *instead)
+/* For what belongs to a whole run: not in the body of a loop, and not in an op's lower() or
+ * gradient(). 1 = go on. */
+static int may_once(weft__build *b, const char *call, int have, const char *instead)
 {
-    if (b->status) return b->status;
-    return keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s is not available yet: %s", what, instead));
+    if (!may_build(b, call)) return 0;
+    if (!have)
+        keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: %s() is for layers", b->what, call));
+    else if (b->graph->parent)
+        keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: %s() in the body of a loop: %s", b->what, call,
+                          instead));
+    return !b->status;
 }
 
 static weft_val api_in(weft_build *build, uint32_t i)
@@ -159,10 +166,14 @@ static weft_val api_variable(weft_build *build, const char *name, const weft_spe
 
 static weft_status api_assign(weft_build *build, weft_val variable, weft_val value)
 {
-    (void)variable;
-    (void)value;
-    return fail_later(of(build), "assign",
-                      "this version runs models, it does not train them; guard it by training()");
+    weft__build *b = of(build);
+    if (!may_once(b, "assign", b->hooks != NULL, "carry the value, and assign it behind the loop"))
+        return b->status;
+    if (keep(b, weft__build_take(b, variable, &variable)) ||
+        keep(b, weft__build_take(b, value, &value)) ||
+        keep(b, weft__graph_harden(b->graph, &value)))
+        return b->status;
+    return keep(b, weft__graph_assign(b->graph, variable, value));
 }
 
 static int api_training(weft_build *build)
@@ -175,18 +186,41 @@ static int api_training(weft_build *build)
     return 0;
 }
 
-static weft_val api_random(weft_build *build)
+static int api_trainable(weft_build *build)
 {
-    fail_later(of(build), "random",
-               "this version runs models, it does not train them; guard it by training()");
+    weft__build *b = of(build);
+    if (!may_build(b, "trainable")) return 0;
+    if (b->hooks && b->hooks->trainable) return b->hooks->trainable(b);
+    keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: trainable() is for layers", b->what));
     return 0;
+}
+
+static weft_status api_random(weft_build *build, weft_val stream[2])
+{
+    weft__build *b = of(build);
+    stream[0] = stream[1] = 0;
+    if (may_once(b, "random", b->hooks && b->hooks->random,
+                 "draw the numbers in front of it and let the body use them"))
+        keep(b, b->hooks->random(b, stream));
+    return b->status;
 }
 
 static weft_status api_add_loss(weft_build *build, weft_val value)
 {
-    (void)value;
-    return fail_later(of(build), "add_loss",
-                      "this version runs models, it does not train them; guard it by training()");
+    weft__build *b = of(build);
+    if (!may_once(b, "add_loss", b->hooks && b->hooks->add_loss,
+                  "sum it up in a carry, and add that behind the loop"))
+        return b->status;
+    if (keep(b, weft__build_take(b, value, &value)) ||
+        keep(b, weft__graph_harden(b->graph, &value)))
+        return b->status;
+    const weft_spec *spec = weft__graph_spec(b->graph, value);
+    if (spec->rank || (spec->dtype != WEFT_F32 && spec->dtype != WEFT_F64))
+        return keep(b, weft_fail(WEFT_E_SHAPE,
+                                 "%s: add_loss() takes a scalar of float32, not a value of rank %d "
+                                 "and dtype %s; reduce it first",
+                                 b->what, (int)spec->rank, weft_dtype_name(spec->dtype)));
+    return keep(b, b->hooks->add_loss(b, value));
 }
 
 static weft_val api_mask(weft_build *build, uint32_t i)
@@ -351,6 +385,7 @@ static const weft_build_api api = {
     .dout = api_gradient_only,
     .extension = api_extension,
     .attr_fv = api_attr_fv,
+    .trainable = api_trainable,
 };
 
 weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)

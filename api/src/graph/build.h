@@ -12,8 +12,11 @@ typedef struct weft__build_hooks {
     weft_val (*variable)(weft__build *, const char *name, const weft_spec *,
                          const char *initializer, uint32_t flags);
     int (*training)(weft__build *);
+    int (*trainable)(weft__build *);
     weft_val (*mask)(weft__build *, uint32_t i);
     weft_status (*set_mask)(weft__build *, uint32_t out, weft_val);
+    weft_status (*random)(weft__build *, weft_val stream[2]); /* of the outermost graph */
+    weft_status (*add_loss)(weft__build *, weft_val);         /* the same */
 } weft__build_hooks;
 
 struct weft__build {
@@ -51,8 +54,8 @@ weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)
 weft_status weft__build_run(weft__build *build, weft_status (*fn)(weft_build *), uint32_t n_out);
 void weft__build_finish(weft__build *build);
 
-/* Handles are what plugins hold: a value's number and the tag of its graph. Handles of values of the
- * outermost graph are their numbers. */
+/* Handles are what plugins hold: a value's number and the tag of its graph. Handles of values of
+ * the outermost graph are their numbers. */
 weft_val weft__build_give(const weft__graph *graph, weft_val value);
 /* The value of build->graph that the handle means; what lies around a body is captured. 0 and
  * WEFT_NONE stay. */

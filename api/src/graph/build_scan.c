@@ -1,6 +1,6 @@
-/* Loops in the builder: scan() traces its body into a region, a graph of its own. Handles of values
- * carry the tag of their graph, so that a body may read whatever surrounds it: what it reads becomes
- * a capture, one more input of the region and of the scan. */
+/* Loops in the builder: scan() traces its body into a region, a graph of its own. Handles of
+ * values carry the tag of their graph, so that a body may read whatever surrounds it: what it reads
+ * becomes a capture, one more input of the region and of the scan. */
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"

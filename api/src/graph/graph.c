@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "graph/dim.h"
 #include "graph/node.h"
+#include "graph/ops/ops.h"
 
 static const weft__gvalue no_value;
 
@@ -119,7 +120,7 @@ weft_val weft__graph_input(weft__graph *graph, const char *name, const weft_spec
     return v;
 }
 
-weft_val weft__graph_variable(weft__graph *graph, const void *variable, const char *name,
+weft_val weft__graph_variable(weft__graph *graph, void *variable, const char *name,
                               const weft_spec *spec)
 {
     for (size_t i = 1; i <= graph->n_values; i++)
@@ -189,17 +190,37 @@ weft_status weft__graph_output(weft__graph *graph, const char *name, weft_val va
     return st ? st : add_port(&graph->output, &graph->n_outputs, &graph->cap_outputs, name, value);
 }
 
+weft_val weft__graph_assigned(const weft__graph *graph, weft_val variable)
+{
+    for (size_t i = 0; i < graph->n_assigns; i++)
+        if (graph->assign[i].variable == variable) return graph->assign[i].value;
+    return variable;
+}
+
 weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val value)
 {
+    weft__assign *again = NULL;
     weft_status st;
     if ((st = check_value(graph, variable, "assign")) || (st = check_value(graph, value, "assign")))
         return st;
+    for (size_t i = 0; i < graph->n_assigns && !again; i++)
+        if (graph->value[variable].kind == WEFT__V_VARIABLE ? graph->assign[i].variable == variable
+                                                            : graph->assign[i].value == variable)
+            again = &graph->assign[i];
+    if (again) variable = again->variable;
     if (graph->value[variable].kind != WEFT__V_VARIABLE)
         return weft_fail(WEFT_E_ARG, "assign: only variables can be assigned to");
-    if (!weft__spec_equal(&graph->value[variable].spec, &graph->value[value].spec))
-        return weft_fail(WEFT_E_SHAPE,
-                         "assign: the value's shape or dtype is not that of variable %s",
-                         graph->value[variable].name);
+    if (!weft__spec_equal(&graph->value[variable].spec, &graph->value[value].spec)) {
+        weft__spec_text have, want;
+        return weft_fail(WEFT_E_SHAPE, "assign: variable \"%s\" is %s, the value is %s",
+                         graph->value[variable].name,
+                         weft__spec_show(&graph->value[variable].spec, &want),
+                         weft__spec_show(&graph->value[value].spec, &have));
+    }
+    if (again) {
+        again->value = value;
+        return WEFT_OK;
+    }
     if (weft__grow(&graph->assign, graph->n_assigns, &graph->cap_assigns, sizeof *graph->assign))
         return WEFT_E_NOMEM;
     graph->assign[graph->n_assigns++] = (weft__assign){ variable, value };

@@ -14,10 +14,10 @@ typedef struct weft__gvalue { /* number 1..n_values of its graph; 0 is "failed a
     weft_spec spec;
     /* RESULT: producer (0..) and which result. INPUT: which input */
     uint32_t node, index;
-    const void *variable; /* VARIABLE: the model's weft__variable */
-    void *data;           /* CONST: dense data, owned by the graph */
-    char *name;           /* INPUT, VARIABLE: for people */
-    int weak;             /* CONST of rank 0 made by a layer: takes the other operand's dtype */
+    void *variable; /* VARIABLE: the model's weft__variable */
+    void *data;     /* CONST: dense data, owned by the graph */
+    char *name;     /* INPUT, VARIABLE: for people */
+    int weak;       /* CONST of rank 0 made by a layer: takes the other operand's dtype */
 } weft__gvalue;
 
 typedef struct weft__node {
@@ -62,7 +62,7 @@ weft_status weft__graph_create(weft_context *ctx, weft__graph **graph);
 void weft__graph_destroy(weft__graph **graph);
 /* Values; 0 on failure, error recorded. A variable given twice gives the same value. */
 weft_val weft__graph_input(weft__graph *graph, const char *name, const weft_spec *spec);
-weft_val weft__graph_variable(weft__graph *graph, const void *variable, const char *name,
+weft_val weft__graph_variable(weft__graph *graph, void *variable, const char *name,
                               const weft_spec *spec);
 weft_val weft__graph_constant(weft__graph *graph, const weft_spec *spec, const void *data,
                               int weak);
@@ -79,7 +79,10 @@ typedef struct weft__op_request {
 /* The first result, or 0. */
 weft_val weft__graph_op(weft__graph *graph, const weft__op_request *request);
 weft_status weft__graph_output(weft__graph *graph, const char *name, weft_val value);
+/* variable: a variable, or what was assigned to it so far, which `value` then replaces. */
 weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val value);
+/* What the variable will be after the run: what is assigned to it, or itself. */
+weft_val weft__graph_assigned(const weft__graph *graph, weft_val variable);
 const weft_spec *weft__graph_spec(const weft__graph *graph, weft_val value);
 /* Readers of each value, by nodes, outputs and assignments: n_values + 1 counts, by value
  * (weft__free). */

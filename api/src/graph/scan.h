@@ -1,6 +1,6 @@
-/* Loops in graphs. A scan node has a region, its body, whose input i stands for the node's input i:
- * first the carries, then the xs (one step of them), then the captures. The region's outputs are the
- * next carries, then one step of each y; the node's results the last carries, then the ys. */
+/* Loops in graphs. A scan node has a region, its body, whose input i stands for the node's input
+ * i: first the carries, then the xs (one step of them), then the captures. The region's outputs are
+ * the next carries, then one step of each y; the node's results the last carries, then the ys. */
 #ifndef WEFT_GRAPH_SCAN_H
 #define WEFT_GRAPH_SCAN_H
 #include "graph/graph.h"

@@ -165,7 +165,7 @@ static weft_status try_call(weft_model *model, const weft__call_request *request
 uint32_t weft__model_add_call(weft_model *model, const weft__call_request *request)
 {
     weft__layer *layer = weft__layer_at(model, request->layer);
-    weft__lowering scratch = { .ctx = model->ctx };
+    weft__lowering scratch = { .ctx = model->ctx, .store = model->store };
     weft__results results = { 0 };
     uint32_t first = 0;
     size_t where =

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
+#include "model/random.h"
 #include "registry/registry.h"
 
 /* The `user` of the hooks: one layer, or a layer inside one, while it is built. */
@@ -14,8 +15,8 @@ typedef struct run {
     const weft_layer_class *cls;
     const char *path, *prefix; /* of graph nodes; of variables within the body: "" or "cell/" */
     int inference, frozen, creating;
-    int asked; /* build() asked for a mask */
-    unsigned depth;
+    int asked;                   /* build() asked for a mask */
+    unsigned depth, streams;     /* streams: of random numbers, so far */
     weft__names names, counters; /* of the layers inside */
     struct pending {
         uint32_t out;
@@ -153,7 +154,10 @@ static weft_val hook_variable(weft__build *b, const char *name, const weft_spec 
         while (root->parent)
             root = root->parent;
         result = weft__graph_variable(root, v, shown, &v->spec);
-        if (!result) st = WEFT_E_NOMEM;
+        if (result)
+            result = weft__graph_assigned(root, result);
+        else
+            st = WEFT_E_NOMEM;
     }
     weft__free(full);
     weft__free(shown);
@@ -308,6 +312,12 @@ static int hook_training(weft__build *b)
     return r->lowering->training && !r->inference;
 }
 
+static int hook_trainable(weft__build *b)
+{
+    const run *r = b->user;
+    return !r->frozen;
+}
+
 static weft_val hook_mask(weft__build *b, uint32_t i)
 {
     run *r = b->user;
@@ -329,8 +339,43 @@ static weft_status hook_set_mask(weft__build *b, uint32_t out, weft_val mask)
     return st;
 }
 
-static const weft__build_hooks hooks = { hook_layer, hook_variable, hook_training, hook_mask,
-                                         hook_set_mask };
+/* ---- random numbers, losses ---- */
+
+/* The key of the call site: the layer's path, and how many streams it asked for before. */
+static weft_status hook_random(weft__build *b, weft_val stream[2])
+{
+    static const weft_spec spec = { WEFT_I64, 1, { 2 } };
+    run *r = b->user;
+    weft__store *store = r->lowering->store;
+    weft__text name = { 0 };
+    weft__text_add(&name, "%s#%u", r->path, (unsigned)r->streams++);
+    if (name.failed) return WEFT_E_NOMEM;
+    int64_t key[2] = { (int64_t)weft__stream_key(store->seed, name.s), 0 };
+    weft__text_finish(&name);
+    stream[0] = weft__graph_constant(b->graph, &spec, key, 0);
+    stream[1] = weft__graph_variable(b->graph, store->step, "random_step", &store->step->spec);
+    r->lowering->random = 1;
+    return stream[0] && stream[1] ? WEFT_OK : WEFT_E_NOMEM;
+}
+
+static weft_status hook_add_loss(weft__build *b, weft_val value)
+{
+    run *r = b->user;
+    weft__added *added = r->lowering->added;
+    if (!added) return WEFT_OK;
+    weft_status st = weft__grow(&added->value, added->n, &added->cap, sizeof *added->value);
+    if (!st) added->value[added->n++] = value;
+    return st;
+}
+
+static const weft__build_hooks hooks = { .layer = hook_layer,
+                                         .variable = hook_variable,
+                                         .training = hook_training,
+                                         .trainable = hook_trainable,
+                                         .mask = hook_mask,
+                                         .set_mask = hook_set_mask,
+                                         .random = hook_random,
+                                         .add_loss = hook_add_loss };
 
 /* A layer that neither reads, sets nor passes on its input's mask ends it: worth a word, as in
  * Keras. */

@@ -24,8 +24,8 @@ static void advance(weft__graph **graph, weft__graph *next)
     *graph = next;
 }
 
-/* Passes may leave new ops without a device. only: the one device that may be taken (that of a loop,
- * for its body), or -1. */
+/* Passes may leave new ops without a device. only: the one device that may be taken (that of a
+ * loop, for its body), or -1. */
 static weft_status place_rest(weft__graph *graph, weft__devices *devices, int strict, int32_t only)
 {
     weft__devices one = { devices->ctx, &devices->device[only < 0 ? 0 : only], 1 };
@@ -78,13 +78,6 @@ weft_status weft__plan_create(const weft__graph *graph, weft__devices *devices,
     if (!plan) return st;
     plan->devices = devices;
     plan->options = *options;
-    if (graph->n_assigns) {
-        st = weft_fail(WEFT_E_UNSUPPORTED,
-                       "variable \"%s\" is assigned: this version runs models in inference, "
-                       "where variables do not change",
-                       graph->value[graph->assign[0].variable].name);
-        goto out;
-    }
     if ((st = weft__plan_graph(graph, devices, options, &plan->graph))) goto out;
     if ((st = weft__lay_out(plan))) goto out;
     if ((st = weft__compile(plan))) goto out;
@@ -132,6 +125,7 @@ void weft__plan_destroy(weft__plan **plan)
     weft__free(old->concat);
     weft__free(old->loop);
     weft__free(old->output_slot);
+    weft__free(old->written);
     weft__free(old->staging);
     weft__graph_destroy(&old->graph);
     weft__free(old);

@@ -84,6 +84,8 @@ typedef struct weft__plan {
     weft__segment *segment;
     size_t n_segments, n_prologue_segments;
     uint32_t *output_slot; /* of each output */
+    uint32_t *written;     /* slots of the variables that a run assigns */
+    size_t n_written;
     weft__memory memory[WEFT__MEMORIES];
     uint64_t clock;
     uint64_t variables_seen; /* the model's generation that the prologue has seen; 0 = none */

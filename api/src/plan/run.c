@@ -97,6 +97,28 @@ static weft_status upload(weft__plan *plan)
     return st;
 }
 
+/* A variable that another device of the session has assigned comes through the model. */
+static weft_status fetch(weft__plan *plan)
+{
+    for (size_t i = 1; i < plan->n_slots; i++)
+        if (plan->slot[i].kind == WEFT__SLOT_VARIABLE && !plan->slot[i].copy->generation)
+            return weft__devices_pull(plan->devices);
+    return WEFT_OK;
+}
+
+/* The devices have new values. The plan's prologue does not depend on them, and its copies are
+ * those values, unless another device has a copy, too. */
+static void note_written(weft__plan *plan, const weft__plan_call *call)
+{
+    int others = 0;
+    if (!plan->n_written) return;
+    for (size_t i = 0; i < plan->n_written; i++)
+        others |= weft__devices_wrote(plan->devices, plan->slot[plan->written[i]].copy);
+    if (!call->model) return;
+    uint64_t grown = weft__model_wrote(call->model);
+    if (!others) plan->variables_seen += grown;
+}
+
 static weft_status run_prologue(weft__plan *plan, const weft__plan_call *call)
 {
     uint64_t generation = 0;
@@ -104,6 +126,7 @@ static weft_status run_prologue(weft__plan *plan, const weft__plan_call *call)
     if (call->model) {
         generation = weft__model_generation(call->model);
         if (plan->prologue_done && generation == plan->variables_seen) return WEFT_OK;
+        if ((st = fetch(plan))) return st;
         weft__model_read_lock(call->model);
         generation = weft__model_generation(call->model);
         st = upload(plan);
@@ -153,9 +176,9 @@ static weft_status run_bound(weft__plan *plan, const weft__plan_call *call)
     weft_status st;
     if ((st = weft__bind(plan, call))) return st;
     if ((st = run_prologue(plan, call))) return st;
-    if ((st = run_segments(plan, plan->n_prologue_segments, plan->n_segments, call->batch)))
-        return st;
-    return read_outputs(plan, call);
+    st = run_segments(plan, plan->n_prologue_segments, plan->n_segments, call->batch);
+    note_written(plan, call);
+    return st ? st : read_outputs(plan, call);
 }
 
 /* Batch 0 runs nothing: every output must be empty, too. */
