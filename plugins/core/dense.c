@@ -56,15 +56,6 @@ static const weft_attr dense_attrs[] = {
     { 0 }
 };
 
-const weft_layer_class core_dense = {
-    .struct_size = sizeof core_dense,
-    .name = "Dense",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = dense_attrs,
-    .build = build_dense,
-    .doc =
-        "y = activation(x kernel + bias) on the last axis; kernel (features, units), bias (units)",
-};
+WEFT_UNARY_LAYER(
+    core_dense, "Dense", dense_attrs, build_dense,
+    "y = activation(x kernel + bias) on the last axis; kernel (features, units), bias (units)");

@@ -25,29 +25,10 @@ weft_val core_map(weft_build *b, weft_val x, const char *format, ...)
     {                                                                        \
         return weft_out(b, 0, core_map(b, weft_in(b, 0), "%s", expression)); \
     }                                                                        \
-    const weft_layer_class core_##id = {                                     \
-        .struct_size = sizeof core_##id,                                     \
-        .name = label,                                                       \
-        .version = 1,                                                        \
-        .min_version = 1,                                                    \
-        .inputs = "x",                                                       \
-        .outputs = "y",                                                      \
-        .build = build_##id,                                                 \
-        .doc = text,                                                         \
-    }
+    WEFT_UNARY_LAYER(core_##id, label, NULL, build_##id, text)
 /* The same with attributes and a build() that is written out. */
 #define FUNCTION_WITH(id, label, attributes, text) \
-    const weft_layer_class core_##id = {           \
-        .struct_size = sizeof core_##id,           \
-        .name = label,                             \
-        .version = 1,                              \
-        .min_version = 1,                          \
-        .inputs = "x",                             \
-        .outputs = "y",                            \
-        .attrs = attributes,                       \
-        .build = build_##id,                       \
-        .doc = text,                               \
-    }
+    WEFT_UNARY_LAYER(core_##id, label, attributes, build_##id, text)
 #define SOFTPLUS "(max(a,0)+log1p(exp(-abs(a))))"
 
 FUNCTION(relu6, "relu6", "clip(a,0,6)", "min(max(x, 0), 6)");
@@ -72,16 +53,12 @@ FUNCTION(hard_swish, "hard_swish", "a*clip(a/6+0.5,0,1)",
 FUNCTION(exponential, "exponential", "exp(a)", "exp(x)");
 FUNCTION(mish, "mish", "a*tanh" SOFTPLUS, "x tanh(softplus(x))");
 
-static weft_status build_linear(weft_build *b)
-{
-    return weft_out(b, 0, weft_in(b, 0));
-}
-FUNCTION_WITH(linear, "linear", NULL, "x");
 static weft_status build_identity(weft_build *b)
 {
     return weft_out(b, 0, weft_in(b, 0));
 }
 FUNCTION_WITH(identity, "Identity", NULL, "x");
+WEFT_UNARY_LAYER(core_linear, "linear", NULL, build_identity, "x");
 
 /* Keras's order: the threshold (strictly greater), the limit, then the part below. */
 static weft_status build_relu(weft_build *b)
@@ -274,7 +251,6 @@ static weft_status build_sparsemax(weft_build *b)
 {
     weft_val x = weft_in(b, 0), zi, zj, before, r, sum, in, tau;
     weft_spec s, wide;
-    char shape[256];
     int axis, i;
 
     if (b->api->spec(b, x, &s) || (axis = get_axis(b, &s)) < 0) return weft_out(b, 0, 0);
@@ -287,12 +263,10 @@ static weft_status build_sparsemax(weft_build *b)
     for (i = s.rank; i > axis + 1; i--)
         wide.dim[i] = s.dim[i - 1];
     wide.dim[axis + 1] = 1;
-    zi = weft_opf(b, "reshape", x, "shape=%s",
-                  weft_ints_text(shape, sizeof shape, wide.dim, (uint32_t)wide.rank));
+    zi = weft_op_ints(b, "reshape", x, "shape", wide.dim, wide.rank);
     wide.dim[axis + 1] = s.dim[axis];
     wide.dim[axis] = 1;
-    zj = weft_opf(b, "reshape", x, "shape=%s",
-                  weft_ints_text(shape, sizeof shape, wide.dim, (uint32_t)wide.rank));
+    zj = weft_op_ints(b, "reshape", x, "shape", wide.dim, wide.rank);
     before = weft_op_(b, "map", "expr=\"select(b>a,1,select(b==a,select(d<=c,1,0),0))\"", zi, zj,
                       positions(b, wide.rank, axis, s.dim[axis]),
                       positions(b, wide.rank, axis + 1, s.dim[axis]));

@@ -82,16 +82,14 @@ static weft_status build_repeat_batch(weft_build *b)
 {
     weft_val x = weft_in(b, 0);
     weft_spec s, like;
-    char shape[256];
+    char shape[MERGE_SHAPE_TEXT];
 
     if (b->api->spec(b, x, &s) || b->api->spec(b, weft_in(b, 1), &like)) return weft_out(b, 0, 0);
     if (s.rank < 1 || like.rank < 1 || s.dim[0] != 1)
         return weft_failf(b, WEFT_E_SHAPE, "the first input is %s; its batch must be 1",
                           merge_shape(shape, &s));
     s.dim[0] = like.dim[0];
-    return weft_out(b, 0,
-                    weft_opf(b, "broadcast", x, "shape=%s",
-                             weft_ints_text(shape, sizeof shape, s.dim, (uint32_t)s.rank)));
+    return weft_out(b, 0, weft_op_ints(b, "broadcast", x, "shape", s.dim, s.rank));
 }
 const weft_layer_class merge_repeat_batch = {
     .struct_size = sizeof merge_repeat_batch,

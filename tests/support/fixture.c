@@ -52,6 +52,33 @@ out:
     return st;
 }
 
+const char *const awaited_classes[] = { "Conv1DTranspose",    "Conv2DTranspose",
+                                        "Conv3DTranspose",    "GroupNormalization",
+                                        "LayerNormalization", "RMSNormalization",
+                                        "UnitNormalization",  NULL };
+
+int is_awaited(const char *error)
+{
+    static const char missing[] = "): no plugin has this class";
+    const char *at = error;
+    int found = 0;
+
+    while ((at = strstr(at, missing))) {
+        const char *name = at;
+        int known = 0;
+
+        while (name > error && name[-1] != '(')
+            name--;
+        for (size_t i = 0; awaited_classes[i]; i++)
+            known |= strlen(awaited_classes[i]) == (size_t)(at - name) &&
+                     !strncmp(awaited_classes[i], name, (size_t)(at - name));
+        if (!known) return 0;
+        found = 1;
+        at += sizeof missing - 1;
+    }
+    return found;
+}
+
 void fixture_finish(fixture *f)
 {
     weft_model_destroy(&f->model);

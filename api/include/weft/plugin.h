@@ -356,6 +356,18 @@ typedef struct weft_plugin { /* the only exported symbol: const weft_plugin weft
     static const weft_layer_class n##_layer_ = { sizeof(weft_layer_class), 0, __VA_ARGS__ }; \
     static const weft_layer_class *const n##_layers_[] = { &n##_layer_, 0 };                 \
     WEFT_PLUGIN(n, .layers = n##_layers_)
+#define WEFT_UNARY_LAYER(id, label, attributes, builder, text) /* one of several: x to y */ \
+    const weft_layer_class id = {                                                           \
+        .struct_size = sizeof id,                                                           \
+        .name = label,                                                                      \
+        .version = 1,                                                                       \
+        .min_version = 1,                                                                   \
+        .inputs = "x",                                                                      \
+        .outputs = "y",                                                                     \
+        .attrs = attributes,                                                                \
+        .build = builder,                                                                   \
+        .doc = text,                                                                        \
+    }
 
 /* ---- sugar: compiled into the plugin, no ABI ------------------------------------------------- */
 #ifndef __cplusplus /* any op by name: weft_op_(b, "max_pool", "size=2,2", x) */
@@ -447,6 +459,15 @@ static inline const char *weft_ints_text(char *text, size_t size, const int64_t 
         at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "(", (long long)values[i]);
     if (at < size) snprintf(text + at, size - at, n ? ")" : "()");
     return text;
+}
+
+/* One op with one input and one attribute that is a list: name=(1,-2,3). n: up to WEFT_MAX_RANK. */
+static inline weft_val weft_op_ints(weft_build *b, const char *op, weft_val x, const char *name,
+                                    const int64_t *values, int32_t n)
+{
+    char text[WEFT_MAX_RANK * 24];
+    return weft_opf(b, op, x, "%s=%s", name,
+                    weft_ints_text(text, sizeof text, values, (uint32_t)n));
 }
 
 /* ABI rules

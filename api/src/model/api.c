@@ -204,16 +204,13 @@ static weft_status check_bytes(const weft_model *model, weft_layer_id layer,
     uint64_t expected = weft__spec_bytes(&v->spec);
     if (bytes == expected) return WEFT_OK;
     const weft__layer *l = weft__layer_at(model, layer);
-    weft__text shape = { 0 };
-    weft__text_shape(&shape, &v->spec);
-    weft_status st =
-        weft_fail(WEFT_E_SHAPE,
-                  "layer \"%s\" (%s): variable \"%s\" has the shape %s %s, %llu bytes; %zu bytes "
-                  "were given",
-                  l->name, weft__layer_class_name(l), v->name, shape.s ? shape.s : "?",
-                  weft_dtype_name(v->spec.dtype), (unsigned long long)expected, bytes);
-    weft__text_finish(&shape);
-    return st;
+    weft__shape_text shape;
+    return weft_fail(
+        WEFT_E_SHAPE,
+        "layer \"%s\" (%s): variable \"%s\" has the shape %s %s, %llu bytes; %zu bytes "
+        "were given",
+        l->name, weft__layer_class_name(l), v->name, weft__shape_show(&v->spec, &shape),
+        weft_dtype_name(v->spec.dtype), (unsigned long long)expected, bytes);
 }
 
 static weft_status api_variable_get(const weft_model *model, weft_layer_id layer, uint32_t i,

@@ -76,13 +76,10 @@ static weft_status check_dims(const weft_model *sub, const weft__call_request *r
             fits = want->spec.dim[k] == WEFT_BATCH ||
                    weft__dim_equal(want->spec.dim[k], have->spec.dim[k]);
         if (fits) continue;
-        weft__text shape = { 0 };
-        weft__text_shape(&shape, &want->spec);
-        weft_status st =
-            weft_fail(WEFT_E_SHAPE, "input \"%s\" of model \"%s\" takes %s %s", want->name,
-                      sub->name, shape.s ? shape.s : "?", weft_dtype_name(want->spec.dtype));
-        weft__text_finish(&shape);
-        return st;
+        weft__shape_text shape;
+        return weft_fail(WEFT_E_SHAPE, "input \"%s\" of model \"%s\" takes %s %s", want->name,
+                         sub->name, weft__shape_show(&want->spec, &shape),
+                         weft_dtype_name(want->spec.dtype));
     }
     return WEFT_OK;
 }

@@ -88,26 +88,18 @@ static weft_status check_same(const run *r, const weft__variable *v, const char 
                               const weft_spec *spec)
 {
     if (v && weft__spec_equal(&v->spec, spec)) return WEFT_OK;
-    weft__text have = { 0 }, want = { 0 };
-    weft_status st;
-    weft__text_shape(&want, spec);
-    if (v) weft__text_shape(&have, &v->spec);
+    weft__shape_text have, want;
     if (v)
-        st = weft_fail(
+        return weft_fail(
             WEFT_E_SHAPE,
             "variable \"%s\" of layer \"%s\" has shape %s %s, but this call needs %s %s: all "
             "inputs of a shared layer must fit the same variables; use a layer of its own here",
-            name, r->body->name, have.s ? have.s : "?", weft_dtype_name(v->spec.dtype),
-            want.s ? want.s : "?", weft_dtype_name(spec->dtype));
-    else
-        st = weft_fail(
-            WEFT_E_SHAPE,
-            "this call needs a variable \"%s\" of shape %s, which the first call of layer "
-            "\"%s\" did not make; use a layer of its own here",
-            name, want.s ? want.s : "?", r->body->name);
-    weft__text_finish(&have);
-    weft__text_finish(&want);
-    return st;
+            name, r->body->name, weft__shape_show(&v->spec, &have), weft_dtype_name(v->spec.dtype),
+            weft__shape_show(spec, &want), weft_dtype_name(spec->dtype));
+    return weft_fail(WEFT_E_SHAPE,
+                     "this call needs a variable \"%s\" of shape %s, which the first call of layer "
+                     "\"%s\" did not make; use a layer of its own here",
+                     name, weft__shape_show(spec, &want), r->body->name);
 }
 
 static weft_status create_variable(run *r, const weft__variable_request *given, weft__variable **v)

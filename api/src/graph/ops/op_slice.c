@@ -22,7 +22,7 @@ static weft_status infer_slice(weft_build *b, weft_spec *outs)
 {
     weft_spec x;
     int64_t begin[WEFT_MAX_RANK], size[WEFT_MAX_RANK], step[WEFT_MAX_RANK];
-    weft__spec_text s, t;
+    weft__dim_text s, t;
     weft_status st;
     if ((st = weft__op_in(b, 0, &x)) || (st = weft__op_list(b, "begin", x.rank, 0, begin)) ||
         (st = weft__op_list(b, "size", x.rank, 0, size)) ||
@@ -80,7 +80,7 @@ static weft_status infer_pad(weft_build *b, weft_spec *outs)
 {
     weft_spec x;
     int64_t low[WEFT_MAX_RANK], high[WEFT_MAX_RANK];
-    weft__spec_text s;
+    weft__dim_text s;
     weft_status st;
     if ((st = weft__op_in(b, 0, &x)) || (st = weft__op_list(b, "low", x.rank, 0, low)) ||
         (st = weft__op_list(b, "high", x.rank, 0, high)))
@@ -133,7 +133,7 @@ const weft_op_class weft__op_pad = {
 
 static weft_status join(const weft_spec *x, uint32_t i, int32_t axis, weft_spec *all)
 {
-    weft__spec_text s, t;
+    weft__dim_text s, t;
     if (x->dtype != all->dtype)
         return weft_fail(WEFT_E_DTYPE, "input 0 is %s, input %u is %s; convert one of them",
                          weft_dtype_name(all->dtype), (unsigned)i, weft_dtype_name(x->dtype));

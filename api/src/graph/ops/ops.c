@@ -2,7 +2,6 @@
  * offers. */
 #include "graph/ops/ops.h"
 #include "base/fail.h"
-#include "base/text.h"
 #include "graph/dim.h"
 #include "graph/map.h"
 #include "registry/registry.h"
@@ -78,27 +77,4 @@ weft_status weft__op_dims(weft_build *build, const char *name, weft_spec *spec)
                          (unsigned)n, WEFT_MAX_RANK);
     spec->rank = (int32_t)n;
     return WEFT_OK;
-}
-
-const char *weft__spec_show(const weft_spec *spec, weft__spec_text *text)
-{
-    weft__text t = { 0 };
-    weft__text_shape(&t, spec);
-    snprintf(text->s, sizeof text->s, "%s %s", weft_dtype_name(spec->dtype),
-             t.s && !t.failed ? t.s : "");
-    weft__text_finish(&t);
-    return text->s;
-}
-
-const char *weft__dim_show(int64_t dim, weft__spec_text *text)
-{
-    if (dim == WEFT_ANY)
-        snprintf(text->s, sizeof text->s, "?");
-    else if (dim >= 0)
-        snprintf(text->s, sizeof text->s, "%lld", (long long)dim);
-    else if (dim == WEFT_BATCH)
-        snprintf(text->s, sizeof text->s, "batch");
-    else
-        snprintf(text->s, sizeof text->s, "%lld*batch", (long long)-dim);
-    return text->s;
 }
