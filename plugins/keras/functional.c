@@ -68,9 +68,10 @@ static weft_status resolve(const functional *u, const json_t *history, uint32_t 
     *tensor = (uint32_t)(json_integer_value(t) > UINT16_MAX ? UINT16_MAX : json_integer_value(t));
     if (*number == nodes && nodes > 0) (*number)--;
     if (*number < nodes) return WEFT_OK;
-    return keras_fail(u->f, WEFT_E_UNTRUSTED,
-                      "a connection comes from call %u of layer \"%s\", which is called %lld times",
-                      *number, l->name, (long long)nodes);
+    return keras_fail(
+        u->f, WEFT_E_UNTRUSTED,
+        "a connection comes from call %u of layer \"%s\", which is called %lld time%s", *number,
+        l->name, (long long)nodes, nodes == 1 ? "" : "s");
 }
 
 typedef struct history_list {

@@ -258,14 +258,14 @@ static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id,
         if (!there && i < n)
             return keras_fail(
                 w->f, WEFT_E_NOTFOUND,
-                "layer \"%s\" has %u variables, but model.weights.h5 has only %u for it "
+                "layer \"%s\" has %u variable%s, but model.weights.h5 has only %u for it "
                 "(there is no \"%s\")",
-                name, (unsigned)n, (unsigned)i, path);
+                name, (unsigned)n, n == 1 ? "" : "s", (unsigned)i, path);
         if (there && i == n)
             return keras_fail(
                 w->f, WEFT_E_SHAPE,
-                "layer \"%s\" has %u variables, but model.weights.h5 has more (\"%s\")", name,
-                (unsigned)n, path);
+                "layer \"%s\" has %u variable%s, but model.weights.h5 has more (\"%s\")", name,
+                (unsigned)n, n == 1 ? "" : "s", path);
         if (i < n && (st = read_variable(w, m, id, i, path))) return st;
     }
     return WEFT_OK;

@@ -37,8 +37,8 @@ weft_status weft__missing_add(weft_model *model, const char *cls, const char *la
 
 static weft_status tell_missing(const weft_model *model)
 {
-    return weft_fail(WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part(s):%s%s",
-                     model->name, (unsigned)model->n_missing, model->missing.s,
+    return weft_fail(WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part%s:%s%s", model->name,
+                     (unsigned)model->n_missing, model->n_missing == 1 ? "" : "s", model->missing.s,
                      ways_out[model->missing_advice]);
 }
 
@@ -234,8 +234,8 @@ weft_tensor weft_model_layer_output(const weft_model *model, int32_t index)
         n += !(skip && model->place[i].is_input);
     if (wanted < 0) wanted += n;
     if (wanted < 0 || wanted >= n) {
-        weft_fail(WEFT_E_ARG, "model \"%s\" has %lld layers; there is no number %d", model->name,
-                  (long long)n, (int)index);
+        weft_fail(WEFT_E_ARG, "model \"%s\" has %lld layer%s; there is no number %d", model->name,
+                  (long long)n, n == 1 ? "" : "s", (int)index);
         return none;
     }
     for (size_t i = 0; i < model->n_places; i++) {
