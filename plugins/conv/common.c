@@ -72,8 +72,7 @@ weft_status conv_begin(weft_build *b, int axes, conv_layer *c)
     memset(c, 0, sizeof *c);
     c->axes = axes;
     c->channels_first = format && !strcmp(format, "channels_first");
-    c->x = weft_in(b, 0);
-    if ((st = b->api->spec(b, c->x, &c->s))) return st;
+    if (!(c->x = weft_float(b, weft_in(b, 0), &c->s))) return WEFT_E_DTYPE;
     if (c->s.rank != axes + 2)
         return weft_failf(b, WEFT_E_SHAPE,
                           "the input has rank %d; wanted %d: batch, %d spatial axes, channels",

@@ -1,9 +1,11 @@
 """The layer cases without a window: Dense, activations, regularization (which does nothing in
-inference), merging, reshaping, normalization. generate_windows.py has the others."""
+inference), merging, reshaping, normalization. generate_windows.py has the others,
+generate_integers.py those whose inputs are no floats."""
 
 import numpy as np
 from keras import layers
 
+import generate_integers
 import generate_windows
 from generate_cases import CASES, case, family, make  # noqa: F401  (for generate.py)
 
@@ -229,6 +231,7 @@ def register():
                 reshaping, borders, normalization, standardization):
         one()
     generate_windows.register()
+    generate_integers.register()
 
 
 register()

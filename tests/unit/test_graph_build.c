@@ -192,11 +192,7 @@ static const refusal refusals[] = {
     { "softmax", "axis=2", "axis 2 of rank 2", { F32(7, 2) }, 1 },
     { "softmax", NULL, "input 0 is int32", { I32(7, 2) }, 1 },
     { "softmax", "axes=1", "axes", { F32(7, 2) }, 1 },
-    { "matmul",
-      "then=\"a+b\"",
-      "reads input b, but there is 1",
-      { F32(-1, 3), F32(3, 5) },
-      2 },
+    { "matmul", "then=\"a+b\"", "reads input b, but there is 1", { F32(-1, 3), F32(3, 5) }, 2 },
 };
 
 static void infer_errors(void **state)
