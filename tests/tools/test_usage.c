@@ -1,11 +1,13 @@
 /* Wrong usage of the command line: exit code 2 and a text that names the option, its value and what
- * would do. */
+ * would do; and what it says of plugins that it could not use. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <setjmp.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "fixture.h"
 
@@ -80,13 +82,35 @@ static void test_plurals(void **state)
     expect(0, "check " MODEL " -d cpu", "1 op right");
 }
 
+/* A plugin that was refused is told of where its class is missed. */
+static void test_refused_plugins(void **state)
+{
+    char folder[] = "/tmp/weft_usage_XXXXXX", line[1024];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(line, sizeof line, "cp %s/bad_abi.so %s/swirl.so && chmod 644 %s/swirl.so",
+             WEFT_TEST_MODULES, folder, folder);
+    assert_int_equal(system(line), 0);
+    setenv("WEFT_PLUGIN_PATH", folder, 1);
+    setenv("WEFT_DISABLE", "opencl", 1);
+    expect(1, "summary " WEFT_TEST_DATA "/refused/unsupported.keras",
+           "warning: plugin /tmp/weft_usage_|swirl.so is refused: was built for plugin ABI 7.3|"
+           "layer \"swirl\" (Swirl): a class|; the plugin /tmp/weft_usage_|"
+           "1 plugin file was refused; `weft plugins` says why");
+    expect(1, "summary " WEFT_TEST_PROGRAM, "no format knows this file|1 plugin file was refused");
+    unsetenv("WEFT_PLUGIN_PATH");
+    unsetenv("WEFT_DISABLE");
+    snprintf(line, sizeof line, "rm -r %s", folder);
+    assert_int_equal(system(line), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_plurals),
+        cmocka_unit_test(test_devices),         cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_seeds),           cmocka_unit_test(test_plurals),
+        cmocka_unit_test(test_refused_plugins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
