@@ -96,7 +96,8 @@ static int is_authors(const json_t *v)
 {
     const char *module = keras_string(v, "module"), *cls = keras_string(v, "class_name");
 
-    return json_is_object(v) && (!cls || (module && strncmp(module, "keras", 5) != 0));
+    return json_is_object(v) &&
+           (!cls || (module && strcmp(module, "keras") && strncmp(module, "keras.", 6)));
 }
 
 /* The class of a function "relu" or "package>name"; NULL if no plugin has it. One of a package must

@@ -171,8 +171,9 @@ static weft_status call_node(functional *u, node *n, const history_list *list)
     for (i = 0; !st && i < list->n; i++)
         st = tensor_of(u, list->item[i], &x[i]);
     if (!st && !(st = keras_check_dtype(u->f, l, u->into, x, list->n))) {
-        u->f->api->call(u->into, l->id, x, (uint32_t)list->n,
-                        list->inference ? "training=false" : NULL);
+        st = keras_check_result(u->f, l, u->into,
+                                u->f->api->call(u->into, l->id, x, (uint32_t)list->n,
+                                                list->inference ? "training=false" : NULL));
         n->call = l->n_calls++;
         n->state = NODE_DONE;
     }

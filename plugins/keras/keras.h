@@ -79,6 +79,9 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
 /* Refuses a layer whose dtype is not that of its inputs x, in which it would compute here. */
 weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, const weft_model *into,
                               const weft_tensor_id *x, size_t n);
+/* Refuses a layer of an integer dtype whose result y is a float here: Keras cuts its weights. */
+weft_status keras_check_result(const keras_file *f, const keras_layer *layer,
+                               const weft_model *into, weft_tensor_id y);
 weft_status keras_input(const keras_file *f, const char *name, const json_t *shape,
                         const json_t *config, weft_model *into, weft_tensor_id *tensor);
 

@@ -247,6 +247,20 @@ weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, con
     return WEFT_OK;
 }
 
+weft_status keras_check_result(const keras_file *f, const keras_layer *layer,
+                               const weft_model *into, weft_tensor_id y)
+{
+    weft_tensor_info info = { .struct_size = sizeof info };
+    weft_status st;
+
+    if (layer->sub || is_float(layer->dtype) || !y) return WEFT_OK;
+    if ((st = f->api->tensor_info(into, y, &info)) || !is_float(info.spec.dtype)) return st;
+    return keras_fail(f, WEFT_E_UNSUPPORTED,
+                      "layer \"%s\" (%s) has a dtype of whole numbers, but computes with floats "
+                      "here: save the model with dtype float32",
+                      layer->name, layer->class_name);
+}
+
 /* The input of a Sequential: its InputLayer, or the shape that it was built with. Keras runs a
  * Sequential with any batch, also if the file names the batch of its first call. */
 static weft_status sequential_input(const keras_file *f, const json_t *model, weft_model *into,
@@ -302,6 +316,7 @@ static weft_status build_sequential(const keras_file *f, const json_t *model, we
             (st = keras_check_dtype(f, &layer, into, &x, 1)))
             return st;
         x = f->api->call(into, layer.id, &x, 1, NULL);
+        if ((st = keras_check_result(f, &layer, into, x))) return st;
     }
     f->api->output(into, last, x);
     return f->api->finish(into);

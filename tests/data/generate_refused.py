@@ -158,6 +158,16 @@ def unknown_key_object():
     return changed(bend={"by": [1.5]})
 
 
+@refused("odd|Dense|whole numbers|float32")
+def dense_of_whole_numbers():
+    """Keras cuts the weights of such a layer."""
+    def change(config):
+        layer_of(config, "values")["config"]["dtype"] = "int32"
+        layer_of(config, "odd")["config"]["dtype"] = "int32"
+
+    return with_config(change, activated("relu"))
+
+
 @refused("odd|quantization_config={")
 def quantized():
     return changed(quantization_config={"class_name": "Int8QuantizationConfig"})
