@@ -70,7 +70,9 @@ weft_status ocl_open(const weft_host *host, uint32_t dev, const char *options, w
     if (options && *options)
         return ocl_fail(host, WEFT_E_ARG, "opencl: the device has no options, \"%s\" was given",
                         options);
-    if (dev >= n) return ocl_fail(host, WEFT_E_NOTFOUND, "opencl:%u: there are %u devices", dev, n);
+    if (dev >= n)
+        return ocl_fail(host, WEFT_E_NOTFOUND, "opencl:%u: there %s %u", dev, n == 1 ? "is" : "are",
+                        n);
     if (!list[dev].info.usable || !ocl_device_chosen(host, &list[dev]))
         return ocl_fail(
             host, WEFT_E_DEVICE, "opencl:%u (%s) cannot be used: %s", dev, list[dev].info.name,

@@ -58,6 +58,7 @@ weft_status conv_begin(weft_build *b, int axes, conv_layer *c)
     memset(c, 0, sizeof *c);
     c->axes = axes;
     if ((st = weft_spatial_in(b, axes, &c->x, &c->s))) return st;
+    if (!(c->x = weft_float(b, c->x, &c->s))) return WEFT_E_DTYPE;
     c->channels = c->s.dim[axes + 1];
     for (i = 1; i <= axes; i++)
         if (c->s.dim[i] < 0 && c->s.dim[i] != WEFT_ANY)

@@ -78,7 +78,7 @@ static weft_status build_prelu(weft_build *b)
     int64_t axes[WEFT_MAX_RANK];
     uint32_t n = b->api->attr_v(b, "shared_axes", axes, WEFT_MAX_RANK), i;
 
-    if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     if (s.rank < 1) return weft_failf(b, WEFT_E_SHAPE, "the input has no batch axis");
     shape.dtype = s.dtype;
     shape.rank = s.rank - 1;
@@ -130,9 +130,11 @@ static weft_status build_softmax_layer(weft_build *b)
     int64_t axes[WEFT_MAX_RANK];
     uint32_t n = b->api->attr_v(b, "axis", axes, WEFT_MAX_RANK);
     weft_val x = weft_in(b, 0);
+    weft_spec s;
 
     if (n < 1 || n > WEFT_MAX_RANK)
         return weft_failf(b, WEFT_E_ATTR, "axis holds %u axes", (unsigned)n);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     return weft_out(b, 0,
                     n == 1 ? weft_opf(b, "softmax", x, "axis=%lld", (long long)axes[0])
                            : softmax_axes(b, x, axes, n));

@@ -8,7 +8,7 @@ static weft_status build_dense(weft_build *b)
     const char *activation = b->api->attr_s(b, "activation");
     weft_spec s, kernel = { 0 }, bias = { 0 };
 
-    if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     if (s.rank < 2)
         return weft_failf(b, WEFT_E_SHAPE,
                           "the input has rank %d; Dense wants (batch, ..., features): "

@@ -68,7 +68,7 @@ static weft_status build_batch_normalization(weft_build *b)
     weft_spec s, v = { .rank = 1 };
     int32_t axis;
 
-    if (api->spec(b, x, &s) || get_axis(b, &s, &axis)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s)) || get_axis(b, &s, &axis)) return weft_out(b, 0, 0);
     v.dtype = s.dtype;
     v.dim[0] = s.dim[axis];
     if (api->attr_i(b, "scale"))

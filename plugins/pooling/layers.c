@@ -13,6 +13,7 @@ static weft_status build_pool(weft_build *b, const char *op, int axes)
     int i;
 
     if (weft_spatial_in(b, axes, &x, &s)) return weft_out(b, 0, 0);
+    if (!strcmp(op, "avg_pool")) x = weft_float(b, x, &s);
     if ((n != 1 && n != (uint32_t)axes) || (n_strides > 1 && n_strides != (uint32_t)axes))
         return weft_failf(b, WEFT_E_ATTR,
                           "pool_size and strides hold %u and %u numbers; give one or %d",

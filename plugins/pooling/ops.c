@@ -39,6 +39,11 @@ static weft_status get_windows(weft_build *b, const weft_spec *s, weft_window *w
     return WEFT_OK;
 }
 
+static int is_float(weft_dtype dtype)
+{
+    return dtype == WEFT_F32 || dtype == WEFT_F64;
+}
+
 static weft_status infer_pool(weft_build *b, weft_spec *outs)
 {
     weft_window w[3];
@@ -46,8 +51,6 @@ static weft_status infer_pool(weft_build *b, weft_spec *outs)
     int axes, i;
 
     if (b->api->spec(b, weft_in(b, 0), &s) || get_windows(b, &s, w, &axes)) return WEFT_E_SHAPE;
-    if (s.dtype != WEFT_F32 && s.dtype != WEFT_F64)
-        return weft_failf(b, WEFT_E_DTYPE, "the input must be float32 or float64");
     outs[0] = s;
     for (i = 0; i < axes; i++) {
         outs[0].dim[i + 1] = weft_window_out(&w[i], s.dim[i + 1]);
@@ -57,6 +60,30 @@ static weft_status infer_pool(weft_build *b, weft_spec *outs)
                               (long long)s.dim[i + 1], (long long)w[i].size);
     }
     return WEFT_OK;
+}
+
+/* The mean of whole numbers is none of them; their largest is, where the padding can be smaller. */
+static weft_status infer_avg(weft_build *b, weft_spec *outs)
+{
+    weft_status st = infer_pool(b, outs);
+
+    return st || is_float(outs[0].dtype)
+               ? st
+               : weft_failf(b, WEFT_E_DTYPE, "the input must be float32 or float64");
+}
+
+static const char *lowest(weft_dtype dtype)
+{
+    return is_float(dtype) ? "-inf" : dtype == WEFT_I32 ? "-2147483648" : "0";
+}
+
+static weft_status infer_max(weft_build *b, weft_spec *outs)
+{
+    weft_status st = infer_pool(b, outs);
+
+    return st || outs[0].dtype != WEFT_I64
+               ? st
+               : weft_failf(b, WEFT_E_DTYPE, "the input is int64; convert it to int32 or float32");
 }
 
 /* One slice of the padded input for each element of the window. */
@@ -115,7 +142,10 @@ static weft_val fold_windows(weft_build *b, const char *join, const char *value)
 
 static weft_status lower_max(weft_build *b)
 {
-    return weft_out(b, 0, fold_windows(b, "max", "-inf"));
+    weft_spec s;
+
+    if (b->api->spec(b, weft_in(b, 0), &s)) return WEFT_E_SHAPE;
+    return weft_out(b, 0, fold_windows(b, "max", lowest(s.dtype)));
 }
 
 /* How many elements of the input the window at output position o sees on one axis. */
@@ -175,7 +205,7 @@ const weft_op_class pooling_max_pool = {
     .inputs = "x",
     .outputs = "y",
     .attrs = pool_attrs,
-    .infer = infer_pool,
+    .infer = infer_max,
     .lower = lower_max,
     .kernels = pooling_max_kernels,
     .cases = cases,
@@ -187,7 +217,7 @@ const weft_op_class pooling_avg_pool = {
     .inputs = "x",
     .outputs = "y",
     .attrs = pool_attrs,
-    .infer = infer_pool,
+    .infer = infer_avg,
     .lower = lower_avg,
     .kernels = pooling_avg_kernels,
     .cases = cases,

@@ -34,12 +34,11 @@ static weft_status build_rescaling(weft_build *b)
     weft_val x = weft_in(b, 0);
     weft_spec s, last = { .rank = 1 };
 
-    if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     if (s.rank)
         last.dim[0] = s.dim[s.rank - 1];
     else
         last.dim[0] = 1;
-    if (s.dtype != WEFT_F32 && s.dtype != WEFT_F64) x = weft_op_(b, "map", "expr=\"f32(a)\"", x);
     return weft_out(
         b, 0, weft_add(b, weft_mul(b, x, values(b, "scale", &last)), values(b, "offset", &last)));
 }
@@ -105,10 +104,9 @@ static weft_status build_normalization(weft_build *b)
     weft_val x = weft_in(b, 0), mean, variance, deviation;
     weft_spec s, wide, narrow;
 
-    if (b->api->spec(b, x, &s) || get_shapes(b, &s, &wide, &narrow)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s)) || get_shapes(b, &s, &wide, &narrow)) return weft_out(b, 0, 0);
     if (!b->api->attr_s(b, "mean") != !b->api->attr_s(b, "variance"))
         return weft_failf(b, WEFT_E_ATTR, "mean and variance must be given both or not at all");
-    if (s.dtype != WEFT_F32 && s.dtype != WEFT_F64) x = weft_op_(b, "map", "expr=\"f32(a)\"", x);
     get_statistics(b, &wide, &narrow, &mean, &variance);
     deviation = weft_op_(b, "map", "expr=\"max(sqrt(a),1e-07)\"", variance);
     if (b->api->attr_i(b, "invert"))

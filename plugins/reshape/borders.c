@@ -105,8 +105,8 @@ static weft_status up_sampling(weft_build *b, int axes)
                           "interpolation=%s is not available; only nearest is", how);
     if (get_input(b, axes, &s, &first)) return weft_out(b, 0, 0);
     if (n != 1 && n != (uint32_t)axes)
-        return weft_failf(b, WEFT_E_ATTR, "size holds %u numbers; give one or %d", (unsigned)n,
-                          axes);
+        return weft_failf(b, WEFT_E_ATTR, "size holds %u number%s; give one or %d", (unsigned)n,
+                          n == 1 ? "" : "s", axes);
     if (s.rank + 1 > WEFT_MAX_RANK) return weft_failf(b, WEFT_E_SHAPE, "the rank is too high");
     for (i = 0; i < axes; i++)
         x = repeat(b, x, &s, first + i, size[n == 1 ? 0 : i]);

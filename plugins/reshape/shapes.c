@@ -73,8 +73,8 @@ static weft_status solve(weft_build *b, int64_t total, int64_t *shape, uint32_t 
         return WEFT_OK;
     }
     if (open == n && total == known) return WEFT_OK;
-    return weft_failf(b, WEFT_E_SHAPE, "a sample has %lld elements, and target_shape=%s %s %lld",
-                      (long long)total, b->api->attr_s(b, "target_shape"),
+    return weft_failf(b, WEFT_E_SHAPE, "a sample has %lld element%s, and target_shape=%s %s %lld",
+                      (long long)total, total == 1 ? "" : "s", b->api->attr_s(b, "target_shape"),
                       open < n ? "needs a multiple of" : "holds", (long long)known);
 }
 

@@ -122,6 +122,14 @@ static int same_shape(const weft_array *a, const weft_array *b)
            !memcmp(a->spec.dim, b->spec.dim, (size_t)a->spec.rank * sizeof *a->spec.dim);
 }
 
+/* Keras on JAX makes int32 of int64; the reference mode makes float64 of float32. */
+static int same_dtype(const weft_array *got, const weft_array *want)
+{
+    weft_dtype g = got->spec.dtype, w = want->spec.dtype;
+
+    return g == w || (g == WEFT_I64 && w == WEFT_I32) || (g == WEFT_F64 && w == WEFT_F32);
+}
+
 double fixture_run(const fixture *f, const char *device, const char *options)
 {
     weft_session *s = NULL;
@@ -135,6 +143,11 @@ double fixture_run(const fixture *f, const char *device, const char *options)
 
         if (!same_shape(y[k], f->out[k])) {
             printf("output %u has another shape than Keras's\n", k);
+            d = INFINITY;
+        }
+        if (!same_dtype(y[k], f->out[k])) {
+            printf("output %u is %s, Keras's is %s\n", k, weft_dtype_name(y[k]->spec.dtype),
+                   weft_dtype_name(f->out[k]->spec.dtype));
             d = INFINITY;
         }
         worst = fmax(worst, d);

@@ -441,6 +441,15 @@ static inline weft_val weft_opf(weft_build *b, const char *op, weft_val x, const
     va_end(ap);
     return b->api->op(b, op, text, &x, 1, 0, 0);
 }
+/* x for a layer that computes with floats: whole numbers and truth values become float32, as in
+ * Keras. Its spec into s; 0 after a failure. */
+static inline weft_val weft_float(weft_build *b, weft_val x, weft_spec *s)
+{
+    if (b->api->spec(b, x, s)) return 0;
+    if (s->dtype < WEFT_I32) return x;
+    s->dtype = WEFT_F32;
+    return weft_opf(b, "map", x, "expr=\"f32(a)\"");
+}
 static inline weft_status weft_failf(weft_build *b, weft_status status, const char *format, ...)
 {
     char text[1024];

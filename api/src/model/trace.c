@@ -464,7 +464,8 @@ weft_status weft__arity_check(const weft_layer_class *cls, const char *name, uin
     if (cls->inputs) weft__arity(cls->inputs, &least, &most);
     if (n_in >= least && n_in <= most) return WEFT_OK;
     if (most == UINT32_MAX)
-        snprintf(range, sizeof range, "at least %u inputs", (unsigned)least);
+        snprintf(range, sizeof range, "at least %u input%s", (unsigned)least,
+                 least == 1 ? "" : "s");
     else if (most == least)
         snprintf(range, sizeof range, "%u input(s)", (unsigned)least);
     else

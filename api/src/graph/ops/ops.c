@@ -43,7 +43,8 @@ weft_status weft__op_list(weft_build *build, const char *name, int32_t n, int64_
         return WEFT_OK;
     }
     if (got == (uint32_t)n) return WEFT_OK;
-    return weft_fail(WEFT_E_ATTR, "%s has %u numbers, %d are needed", name, (unsigned)got, (int)n);
+    return weft_fail(WEFT_E_ATTR, "%s has %u number%s, not %d", name, (unsigned)got,
+                     got == 1 ? "" : "s", (int)n);
 }
 
 weft_status weft__op_axes(weft_build *build, const char *name, int32_t rank,
