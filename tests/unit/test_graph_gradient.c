@@ -21,7 +21,7 @@ static weft_val input(weft__graph *g, const char *name, const weft_spec *spec)
     return v;
 }
 
-static weft_val variable(weft__graph *g, const void *key, const char *name, const weft_spec *spec)
+static weft_val variable(weft__graph *g, void *key, const char *name, const weft_spec *spec)
 {
     weft_val v = weft__graph_variable(g, key, name, spec);
     assert_true(v);
@@ -82,7 +82,7 @@ static void shared_value(void **state)
 /* Two layers, the first one frozen: nothing for its variable, nothing for the input. */
 static void frozen(void **state)
 {
-    static const int w1 = 0, w2 = 0;
+    static int w1 = 0, w2 = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = input(g, "x", SPEC(WEFT_F32, -1, 3));

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "base/alloc.h"
 #include "graph/build.h"
+#include "graph/gradient.h"
 #include "plan_harness.h"
 
 enum { H = 6, F = 5 };
@@ -119,20 +120,15 @@ static void expect_equal(const weft_array *a, const weft_array *b)
     }
 }
 
-static void agree(const shape *s, const char *text, uint32_t flags)
+static void same_results(const sketch *a, weft__devices *devices, const sketch *b,
+                         weft__devices *plain)
 {
-    sketch a, b;
     weft_array *got[3] = { NULL }, *want[3] = { NULL };
-    weft__devices *devices = plan_devices(text), *plain = NULL;
-    fake_backend.flags = flags;
-    assert_int_equal(weft__devices_open(plan_ctx, "cpu", 1, &plain), WEFT_OK);
-    make(&a, s, by_scan);
-    make(&b, s, written_out);
-    weft__plan *plan = plan_make(&a, devices, NULL), *reference = plan_make(&b, plain, NULL);
+    weft__plan *plan = plan_make(a, devices, NULL), *reference = plan_make(b, plain, NULL);
     for (int64_t batch = 1; batch < 4; batch += 2) {
         plan_run_random(plan, batch, 3, got);
         plan_run_random(reference, batch, 3, want);
-        for (size_t i = 0; i < a.graph->n_outputs; i++) {
+        for (size_t i = 0; i < a->graph->n_outputs; i++) {
             expect_equal(got[i], want[i]);
             weft_array_destroy(&got[i]);
             weft_array_destroy(&want[i]);
@@ -140,6 +136,17 @@ static void agree(const shape *s, const char *text, uint32_t flags)
     }
     weft__plan_destroy(&plan);
     weft__plan_destroy(&reference);
+}
+
+static void agree(const shape *s, const char *text, uint32_t flags)
+{
+    sketch a, b;
+    weft__devices *devices = plan_devices(text), *plain = NULL;
+    fake_backend.flags = flags;
+    assert_int_equal(weft__devices_open(plan_ctx, "cpu", 1, &plain), WEFT_OK);
+    make(&a, s, by_scan);
+    make(&b, s, written_out);
+    same_results(&a, devices, &b, plain);
     plan_agree(&a, devices, NULL, 2);
     weft__graph_destroy(&a.graph);
     weft__graph_destroy(&b.graph);
@@ -198,6 +205,50 @@ static void test_plan_does_not_grow(void **state)
     assert_int_equal(n, 3);
     assert_int_equal(steps[0], steps[1]);
     assert_int_equal(steps[1], steps[2]);
+}
+
+/* d loss / d x and d w, where the loss weighs all that comes out; through the scan, and through the
+ * steps written out. */
+static void make_gradient(sketch *k, const shape *s, maker how)
+{
+    sketch forward;
+    weft_val of[3], wrt[2], grads[2];
+    weft__graph *ready = NULL;
+    make(&forward, s, how);
+    uint32_t n = (uint32_t)forward.graph->n_outputs;
+    for (uint32_t i = 0; i < n; i++)
+        of[i] = forward.graph->output[i].value;
+    for (int i = 0; i < 2; i++)
+        wrt[i] = forward.graph->input[i].value;
+    weft__gradient_request r = { .of = of, .wrt = wrt, .n_of = n, .n_wrt = 2, .grads = grads };
+    if (weft__pass_differentiable(forward.graph, &r, &ready)) fail_msg("%s", weft_error());
+    weft__graph_destroy(&forward.graph);
+    if (weft__gradient(ready, &r)) fail_msg("%s", weft_error());
+    *k = (sketch){ .graph = ready };
+    sketch_output(k, grads[0]);
+    sketch_output(k, grads[1]);
+}
+
+static void test_gradient_is_that_of_the_steps(void **state)
+{
+    static const shape shapes[] = {
+        { 1, 1, 0, 0 }, { 7, 1, 0, 0 }, { 6, 1, 1, 0 }, { 5, 0, 0, 0 }, { 4, 1, 0, 1 },
+    };
+    static const char *const texts[] = { "cpu", "fake,cpu" };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+        weft__devices *devices = plan_devices(texts[i % 2]), *plain = NULL;
+        sketch a, b;
+        assert_int_equal(weft__devices_open(plan_ctx, "cpu", 1, &plain), WEFT_OK);
+        make_gradient(&a, &shapes[i / 2], by_scan);
+        make_gradient(&b, &shapes[i / 2], written_out);
+        same_results(&a, devices, &b, plain);
+        plan_agree(&a, devices, NULL, 2);
+        weft__graph_destroy(&a.graph);
+        weft__graph_destroy(&b.graph);
+        weft__devices_close(&plain);
+        weft__devices_close(&devices);
+    }
 }
 
 /* Carries that change places, one that stays, a y that is an x, no step at all. */
@@ -343,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_scan_is_its_steps),
         cmocka_unit_test(test_runs_where_all_of_the_body_runs),
         cmocka_unit_test(test_plan_does_not_grow),
+        cmocka_unit_test(test_gradient_is_that_of_the_steps),
         cmocka_unit_test(test_carries_that_move),
         cmocka_unit_test(test_mistakes),
     };

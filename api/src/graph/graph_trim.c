@@ -49,9 +49,6 @@ static void mark(trim *t)
             need(t, node->out[k]);
         for (uint32_t k = 0; k < node->n_in; k++)
             need(t, node->in[k]);
-        for (size_t k = 1; node->region && k <= node->region->n_values; k++)
-            if (node->region->value[k].kind == WEFT__V_CAPTURE)
-                need(t, node->region->value[k].index);
     }
 }
 
@@ -79,10 +76,6 @@ static void renumber(const trim *t, weft__node *node, uint32_t number)
     for (uint32_t k = 0; k < node->n_out; k++) {
         node->out[k] = new_number(t, node->out[k]);
         t->graph->value[node->out[k]].node = number;
-    }
-    for (size_t k = 1; node->region && k <= node->region->n_values; k++) {
-        weft__gvalue *v = &node->region->value[k];
-        if (v->kind == WEFT__V_CAPTURE) v->index = new_number(t, v->index);
     }
 }
 

@@ -80,20 +80,27 @@ static weft_status copy_region(void *user, const weft__graph *region, weft__grap
     return st;
 }
 
-static weft_status rewrite_scan(weft__rewrite *rewrite, const weft__node *node)
+weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t number, weft__graph **region,
+                               int saving)
 {
-    weft__graph *region = NULL;
-    weft_val *in = NULL, *out = weft__alloc_n(node->n_out, sizeof *out);
+    const weft__node *node = rewrite->src->node[number];
+    weft_val *in = NULL, *out = weft__alloc_n((*region)->n_outputs, sizeof *out);
     weft_status st = out ? map_inputs(rewrite, node, &in) : WEFT_E_NOMEM;
-    if (!st)
-        st =
-            (rewrite->region ? rewrite->region : copy_region)(rewrite->user, node->region, &region);
-    if (!st) st = weft__graph_rescan(rewrite->dst, node, in, &region, out);
+    if (!st) st = weft__graph_rescan(rewrite->dst, node, in, region, saving, out);
     for (uint32_t i = 0; !st && i < node->n_out; i++)
         rewrite->map[node->out[i]] = out[i];
-    weft__graph_destroy(&region);
     weft__free(in);
     weft__free(out);
+    return st;
+}
+
+static weft_status rewrite_region(weft__rewrite *rewrite, uint32_t number)
+{
+    const weft__graph *old = rewrite->src->node[number]->region;
+    weft__graph *region = NULL;
+    weft_status st = (rewrite->region ? rewrite->region : copy_region)(rewrite->user, old, &region);
+    if (!st) st = weft__rewrite_scan(rewrite, number, &region, 0);
+    weft__graph_destroy(&region);
     return st;
 }
 
@@ -103,7 +110,7 @@ weft_status weft__rewrite_node(weft__rewrite *rewrite, uint32_t number)
     weft_status st = WEFT_E_NOMEM;
     weft_spec *outs = NULL;
     weft__node *copy = NULL;
-    if (node->region) return rewrite_scan(rewrite, node);
+    if (node->region) return rewrite_region(rewrite, number);
     if (!(copy = weft__alloc(sizeof *copy))) goto out;
     copy->op = node->op;
     copy->n_in = node->n_in;

@@ -9,7 +9,8 @@ typedef struct weft__scan_request {
     uint32_t n_carry, n_x, n_in; /* n_in: with the captures */
     int32_t axis;                /* of xs and ys, from 0 on */
     int reverse;                 /* from the last step to the first */
-    int64_t steps;               /* a number, or WEFT_ANY */
+    int saving;    /* the last n_carry ys are the carries that each step begins with */
+    int64_t steps; /* a number, or WEFT_ANY */
     const char *path;
     const weft_val *in;
 } weft__scan_request;
@@ -18,7 +19,8 @@ weft_status weft__graph_scan(weft__graph *graph, const weft__scan_request *reque
                              weft__graph **region, weft_val *out);
 /* What the node was made of. */
 void weft__scan_of(const weft__node *node, weft__scan_request *request);
-/* A scan node again, with another region and other inputs; placement is copied too. */
+/* A scan node again, with another region and other inputs; placement is copied too. saving: the
+ * region has the carries as further outputs now. */
 weft_status weft__graph_rescan(weft__graph *graph, const weft__node *node, const weft_val *in,
-                               weft__graph **region, weft_val *out);
+                               weft__graph **region, int saving, weft_val *out);
 #endif

@@ -22,6 +22,8 @@ static const weft_attr attrs[] = {
     { "axis", WEFT_INT, 0, NULL, "0..", "of xs and ys: the one that is looped over" },
     { "steps", WEFT_INT, WEFT_NULLABLE, NULL, "0..", "how many; none: not known yet" },
     { "reverse", WEFT_FLAG, 0, "false", NULL, "from the last step to the first" },
+    { "saving", WEFT_FLAG, 0, "false", NULL,
+      "the last ys are the carries that each step begins with" },
     { 0 },
 };
 
@@ -71,8 +73,10 @@ static weft_status set_attrs(const weft__graph *graph, const weft__scan_request 
     weft__text text = { 0 }, full = { 0 };
     weft_status st = WEFT_E_NOMEM;
     const weft_attr *schema = weft__op_attrs(graph->ctx, &weft__op_scan);
-    weft__text_add(&text, "carries=%u xs=%u axis=%d reverse=%s steps=", (unsigned)r->n_carry,
-                   (unsigned)r->n_x, (int)r->axis, r->reverse ? "true" : "false");
+    weft__text_add(&text,
+                   "carries=%u xs=%u axis=%d reverse=%s saving=%s steps=", (unsigned)r->n_carry,
+                   (unsigned)r->n_x, (int)r->axis, r->reverse ? "true" : "false",
+                   r->saving ? "true" : "false");
     if (r->steps == WEFT_ANY)
         weft__text_add(&text, "none");
     else
@@ -129,6 +133,7 @@ void weft__scan_of(const weft__node *node, weft__scan_request *request)
                                      .n_in = node->n_in,
                                      .axis = (int32_t)weft__attrs_i(node->attrs, "axis"),
                                      .reverse = weft__attrs_i(node->attrs, "reverse") != 0,
+                                     .saving = weft__attrs_i(node->attrs, "saving") != 0,
                                      .steps = weft__attrs_i(node->attrs, "steps"),
                                      .path = node->path,
                                      .in = node->in };
@@ -136,11 +141,12 @@ void weft__scan_of(const weft__node *node, weft__scan_request *request)
 }
 
 weft_status weft__graph_rescan(weft__graph *graph, const weft__node *node, const weft_val *in,
-                               weft__graph **region, weft_val *out)
+                               weft__graph **region, int saving, weft_val *out)
 {
     weft__scan_request request;
     weft__scan_of(node, &request);
     request.in = in;
+    request.saving |= saving;
     weft_status st = weft__graph_scan(graph, &request, region, out);
     if (st) return st;
     weft__node *made = graph->node[graph->n_nodes - 1];
