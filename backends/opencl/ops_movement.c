@@ -1,5 +1,6 @@
 /* The ops that move data: each says where dst and src lie along which loops; copy.c does the rest.
  */
+#include <stdio.h>
 #include <string.h>
 #include "copy.h"
 
@@ -118,6 +119,15 @@ static weft_status pad(const weft_kernel_call *base, const weft_cl *cl)
     return cl->copy(base, &inside, x);
 }
 
+static int pad_supports(const weft_kernel_call *base, char *why, size_t why_size)
+{
+    double value = base->attr_f(base, "value");
+    int64_t bits;
+    if (ocl_fill_bits(base->out[0]->dtype, value, &bits)) return 1;
+    snprintf(why, why_size, "the elements cannot be %g", value);
+    return 0;
+}
+
 static weft_status count(const weft_kernel_call *base, const weft_cl *cl)
 {
     const weft_view *x = base->in[0];
@@ -130,7 +140,7 @@ static weft_status count(const weft_kernel_call *base, const weft_cl *cl)
     return cl->fill(base, base->out[0], product);
 }
 
-#define MOVE(op)                                                                \
+#define MOVE(op, takes)                                                         \
     const ocl_op ocl_op_##op = {                                                \
         .name = #op,                                                            \
         .file = "movement.cl",                                                  \
@@ -139,14 +149,15 @@ static weft_status count(const weft_kernel_call *base, const weft_cl *cl)
                     .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | \
                              WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | \
                              WEFT_KERNEL_ANY_DTYPE,                             \
+                    .supports = takes,                                          \
                     .enqueue = op },                                            \
     }
-MOVE(copy);
-MOVE(concat);
-MOVE(reshape);
-MOVE(transpose);
-MOVE(slice);
-MOVE(pad);
-MOVE(broadcast);
-MOVE(reverse);
-MOVE(count);
+MOVE(copy, NULL);
+MOVE(concat, NULL);
+MOVE(reshape, NULL);
+MOVE(transpose, NULL);
+MOVE(slice, NULL);
+MOVE(pad, pad_supports);
+MOVE(broadcast, NULL);
+MOVE(reverse, NULL);
+MOVE(count, NULL);
