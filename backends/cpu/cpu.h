@@ -172,7 +172,8 @@ typedef struct cpu_gemm {
     int64_t a_row, a_col, b_row, b_col; /* strides */
     void *c;
     int64_t ldc;
+    int add; /* c += a b */
 } cpu_gemm;
 int cpu_gemm_takes(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride);
-void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b */
+void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b, or c += a b */
 #endif
