@@ -33,6 +33,9 @@ const extra_case extra_cases[] = {
     { "matmul", "then=\"a>b\" : f32 Bx5, f32 5x9, f32 9" },
     { "matmul", "then=\"a+b\" : f32 Bx0, f32 0x3, f32 3" },
 
+    { "conv", "dilations=(1073741824) pads=(2147483648,0) : f32 Bx12x3, f32 3x3x8" },
+    { "conv", "dilations=(1073741824) pads=(2147483648,0) : f32 Bx4x3, f32 3x3x8" },
+    { "conv", "dilations=(1073741824) pads=(2147483648,0) groups=8 : f32 Bx9x8, f32 3x1x8" },
     { "conv", ": f32 Bx1x1x1, f32 1x1x1x1" },
     { "conv", ": f32 Bx3x3x2, f32 3x3x2x5" },
     { "conv", ": f32 Bx2x2x1, f32 3x3x1x2" },
