@@ -11,7 +11,7 @@ static weft_status get_program(ocl_call *call, size_t size, cl_program *program)
     static const char *const element[4] = { "uchar", "ushort", "uint", "ulong" };
     weft_dev *dev = call->dev;
     int which = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
-    ocl_text text = { 0 };
+    ocl_text text = { .host = dev->host };
     weft_status st = WEFT_OK;
     if (!dev->movement[which]) {
         ocl_text_add(&text, "%s#define ELEMENT %s\n%s", dev->cpu ? "#define WEFT_CPU 1\n" : "",

@@ -42,7 +42,7 @@ int ocl_pack_pays(int64_t m, int64_t k, int64_t stride)
 weft_status ocl_gemm_plain(ocl_call *call, int f64, cl_program *program)
 {
     weft_dev *dev = call->dev;
-    ocl_text text = { 0 };
+    ocl_text text = { .host = dev->host };
     weft_status st = WEFT_OK;
     if (!dev->gemm[f64]) {
         const char *real = f64 ? "double" : "float";
@@ -243,8 +243,8 @@ static weft_status clblast_record(ocl_call *call, const ocl_product *p)
  * one. */
 static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
 
-weft_status ocl_clblast_run(weft_dev *dev, const char *path, const weft_gemm *g, const cl_mem *mem,
-                            const uint64_t *offset, cl_command_queue queue)
+weft_status ocl_clblast_run(weft_dev *dev, const weft_step *step, const weft_gemm *g,
+                            const cl_mem *mem, const uint64_t *offset, cl_command_queue queue)
 {
     CLBlastTranspose ta = g->trans_a ? CLBlastTransposeYes : CLBlastTransposeNo;
     CLBlastTranspose tb = g->trans_b ? CLBlastTransposeYes : CLBlastTransposeNo;
@@ -255,8 +255,9 @@ weft_status ocl_clblast_run(weft_dev *dev, const char *path, const weft_gemm *g,
                             &queue, NULL);
     pthread_mutex_unlock(&clblast_lock);
     if (!code) return WEFT_OK;
-    return ocl_cl_fail(dev->host, code, "%s: CLBlast gemm of %lld x %lld x %lld on %s", path,
-                       (long long)g->m, (long long)g->n, (long long)g->k, dev->device->info.name);
+    return ocl_cl_fail(dev->host, code, "%s: op %s: CLBlast gemm of %lld x %lld x %lld on %s",
+                       step->path, step->op->name, (long long)g->m, (long long)g->n,
+                       (long long)g->k, dev->device->info.name);
 }
 
 /* ---- the table ---- */

@@ -110,8 +110,9 @@ struct weft_exe {
     int recorded, bound, checks, ran;
     cl_mem mem[OCL_SLOTS];
     uint64_t mem_size[OCL_SLOTS], want[OCL_SLOTS];
-    char *tokens;   /* view.data of slot i is tokens + i */
-    weft_exe *next; /* in weft_dev.checked */
+    uint32_t wants[OCL_SLOTS]; /* the step that wants so much */
+    char *tokens;              /* view.data of slot i is tokens + i */
+    weft_exe *next;            /* in weft_dev.checked */
 };
 
 weft_status ocl_call_init(ocl_call *call, weft_dev *dev, const weft_step *step);
@@ -130,8 +131,8 @@ weft_status ocl_record_clblast(ocl_call *call, const weft_gemm *gemm);
 weft_view ocl_work(ocl_call *call, weft_dtype dtype, uint64_t offset, uint64_t n);
 weft_view ocl_errors(ocl_call *call); /* int[4] of the index checks */
 extern const weft_cl ocl_services;
-weft_status ocl_clblast_run(weft_dev *dev, const char *path, const weft_gemm *g, const cl_mem *mem,
-                            const uint64_t *offset, cl_command_queue queue);
+weft_status ocl_clblast_run(weft_dev *dev, const weft_step *step, const weft_gemm *g,
+                            const cl_mem *mem, const uint64_t *offset, cl_command_queue queue);
 
 int ocl_supports(weft_dev *dev, const weft_step *step, weft_support *support);
 weft_status ocl_compile(weft_dev *dev, const weft_step *const *steps, uint32_t n, weft_exe **exe);
