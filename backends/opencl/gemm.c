@@ -217,13 +217,29 @@ static int clblast_shape(const ocl_product *p, weft_gemm *g)
     return leading(p->m, p->n, p->c_rs, p->c_cs, &c_trans, &g->ldc) && !c_trans;
 }
 
+/* Its kernels count elements in ints, and cut off what is larger without a word. Its copies of
+ * matrices are padded: half is left for that. */
+int ocl_clblast_reaches(const weft_gemm *g, const uint64_t *offset)
+{
+    const int64_t lines[3] = { g->trans_a ? g->k : g->m, g->trans_b ? g->n : g->k, g->m };
+    const int64_t line[3] = { g->lda, g->ldb, g->ldc };
+    for (int i = 0; i < 3; i++)
+        if (lines[i] > (INT32_MAX / 2) / (line[i] > 0 ? line[i] : 1) ||
+            offset[i] > (uint64_t)(INT32_MAX - lines[i] * line[i]))
+            return 0;
+    return 1;
+}
+
 /* Only single products: the strided batch of CLBlast 1.5.3 is wrong without a word on its indirect
  * path, when an offset is not 0 or a stride not tight. Sizes of 0 are an error to it. */
 static int clblast_takes(const ocl_call *call, const ocl_product *p)
 {
     weft_gemm g;
-    if (!call->dev->clblast || p->f64 || p->z != 1 || p->m < 1 || p->n < 1 || p->k < 1) return 0;
-    return p->c.dtype == WEFT_F32 && clblast_shape(p, &g);
+    if (!call->dev->clblast || call->exe->far || p->f64 || p->z != 1 || p->m < 1 || p->n < 1 ||
+        p->k < 1)
+        return 0;
+    return p->c.dtype == WEFT_F32 && clblast_shape(p, &g) &&
+           ocl_clblast_reaches(&g, (const uint64_t[]){ p->a.offset, p->b.offset, p->c.offset });
 }
 
 static weft_status clblast_record(ocl_call *call, const ocl_product *p)

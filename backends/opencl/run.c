@@ -181,16 +181,35 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static weft_status run_gemm(weft_exe *exe, const weft_run *run, const ocl_cmd *cmd,
-                            cl_command_queue queue)
+static void gemm_places(const weft_exe *exe, const weft_run *run, const ocl_cmd *cmd, cl_mem *mem,
+                        uint64_t *offset)
 {
-    cl_mem mem[3];
-    uint64_t offset[3];
     for (int k = 0; k < 3; k++) {
         place p = place_of(exe, run, &exe->arg[cmd->first_arg + (uint32_t)k]);
         mem[k] = p.mem;
         offset[k] = p.offset;
     }
+}
+
+/* Some product that CLBlast was to do lies where it does not reach. */
+static int lies_far(const weft_exe *exe, const weft_run *run)
+{
+    cl_mem mem[3];
+    uint64_t offset[3];
+    for (uint32_t i = 0; i < exe->n_cmd; i++) {
+        if (exe->cmd[i].kernel) continue;
+        gemm_places(exe, run, &exe->cmd[i], mem, offset);
+        if (!ocl_clblast_reaches(&exe->cmd[i].gemm, offset)) return 1;
+    }
+    return 0;
+}
+
+static weft_status run_gemm(weft_exe *exe, const weft_run *run, const ocl_cmd *cmd,
+                            cl_command_queue queue)
+{
+    cl_mem mem[3];
+    uint64_t offset[3];
+    gemm_places(exe, run, cmd, mem, offset);
     return ocl_clblast_run(exe->dev, exe->call[cmd->step].step, &cmd->gemm, mem, offset, queue);
 }
 
@@ -268,7 +287,13 @@ weft_status ocl_run(weft_dev *dev, weft_exe *exe, const weft_run *run)
                         run->n_binds, exe->n_binds);
     if ((!exe->recorded || exe->batch != run->batch) && (st = ocl_record(exe, run->batch)))
         return st;
-    if ((!exe->bound || exe->generation != run->generation) && (st = bind(exe, run))) return st;
+    if (!exe->bound || exe->generation != run->generation) {
+        if (lies_far(exe, run)) {
+            exe->far = 1; /* Weft's own kernels from now on */
+            if ((st = ocl_record(exe, run->batch))) return st;
+        }
+        if ((st = bind(exe, run))) return st;
+    }
     if (exe->checks && !exe->ran) {
         exe->ran = 1;
         exe->next = dev->checked;

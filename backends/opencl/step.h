@@ -108,6 +108,7 @@ struct weft_exe {
     int64_t batch;
     uint64_t generation;
     int recorded, bound, checks, ran;
+    int far; /* tensors lie beyond what CLBlast counts */
     cl_mem mem[OCL_SLOTS];
     uint64_t mem_size[OCL_SLOTS], want[OCL_SLOTS];
     uint32_t wants[OCL_SLOTS]; /* the step that wants so much */
@@ -131,6 +132,8 @@ weft_status ocl_record_clblast(ocl_call *call, const weft_gemm *gemm);
 weft_view ocl_work(ocl_call *call, weft_dtype dtype, uint64_t offset, uint64_t n);
 weft_view ocl_errors(ocl_call *call); /* int[4] of the index checks */
 extern const weft_cl ocl_services;
+/* Whether CLBlast's kernels can count to where the matrices lie. */
+int ocl_clblast_reaches(const weft_gemm *g, const uint64_t *offset);
 weft_status ocl_clblast_run(weft_dev *dev, const weft_step *step, const weft_gemm *g,
                             const cl_mem *mem, const uint64_t *offset, cl_command_queue queue);
 
