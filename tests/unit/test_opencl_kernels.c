@@ -271,6 +271,50 @@ static void test_fill(void **unused)
     opencl_close(&b);
 }
 
+/* ---- a kernel that copies to another shape ---- */
+static weft_status reshape_enqueue(const weft_kernel_call *c, const weft_cl *cl)
+{
+    return cl->copy(c, c->out[0], c->in[0]);
+}
+
+static const weft_cl_kernel reshape_kernel = { .struct_size = sizeof reshape_kernel,
+                                               .flags =
+                                                   WEFT_KERNEL_ANY_DTYPE | WEFT_KERNEL_IN_STRIDED |
+                                                   WEFT_KERNEL_OUT_STRIDED |
+                                                   WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED,
+                                               .enqueue = reshape_enqueue };
+static const weft_ext reshape_kernels[] = { { WEFT_KERNEL_OPENCL, &reshape_kernel }, { 0 } };
+
+/* From and to dense, pitched and strided memory. */
+static void reshape(const char *variant)
+{
+    opencl_bench b;
+    opencl_open(&b, variant, NULL);
+    for (int round = 0; round < 9; round++) {
+        int64_t x[3] = { 6, 4, 5 }, y[2] = { 8, 15 };
+        weft_dtype dtype = round % 2 ? WEFT_F32 : WEFT_U8;
+        test_step s;
+        random_seed((uint64_t)round);
+        step_init(&s, "org.test.reshape");
+        give_kernel(&s, reshape_kernels, NULL);
+        step_in(&s, tensor_make(dtype, (lie)(round % 3), 3, x));
+        step_out(&s, tensor_make(dtype, (lie)(round / 3), 2, y));
+        opencl_run(&b, &s);
+        for (uint64_t i = 0; i < 120; i++)
+            expect_near(s.out[0]->v[i], s.in[0]->v[i], 0, "reshape", i);
+        step_free(&s);
+    }
+    opencl_close(&b);
+}
+
+static void test_reshape(void **unused)
+{
+    (void)unused;
+    if (!opencl_backend()) skip();
+    for (int v = 0; v < 2; v++)
+        reshape(variants[v]);
+}
+
 /* ---- what goes wrong ---- */
 static weft_status compile_source(opencl_bench *b, const char *source, const char *name)
 {
@@ -391,8 +435,8 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "builds")) return builds_here(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scale),  cmocka_unit_test(test_cells), cmocka_unit_test(test_fill),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_scale),   cmocka_unit_test(test_cells),  cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_reshape), cmocka_unit_test(test_errors), cmocka_unit_test(test_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
