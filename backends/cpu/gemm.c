@@ -1,5 +1,5 @@
-/* gemm by OpenBLAS: c = a b, or c += a b, for row-major matrices, transposes by strides. One thread a call; the
- * ops cut their products into tiles (threads.c says why). */
+/* gemm by OpenBLAS: c = a b, or c += a b, for row-major matrices, transposes by strides. One thread
+ * a call; the ops cut their products into tiles (threads.c says why). */
 #include "cpu.h"
 #include <assert.h>
 #include <cblas.h>
