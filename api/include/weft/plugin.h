@@ -141,7 +141,8 @@ typedef struct weft_build_api {
     weft_status (*fail)(weft_build *, weft_status, const char *msg);
     weft_status (*scan)(weft_build *, const weft_scan *);
     /* in gradient() only: inputs are in(), results of the forward op fwd(), incoming gradients
-     * dout() or WEFT_NONE */
+     * dout() or WEFT_NONE (never all of them). out(i) is the gradient of input i, of its spec; an
+     * input without has none. */
     weft_val (*fwd)(weft_build *, uint32_t i);
     weft_val (*dout)(weft_build *, uint32_t i);
     const void *(*extension)(weft_build *, const char *id);

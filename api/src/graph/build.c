@@ -277,14 +277,29 @@ static weft_status api_scan(weft_build *build, const weft_scan *scan)
                       "layers with loops (recurrent ones) come with a later version");
 }
 
-static weft_val api_gradient_only(weft_build *build, uint32_t i)
+/* One of what only gradient() has: results, or their gradients. */
+static weft_val gradient_value(weft__build *b, const char *call, const weft_val *values, uint32_t i)
 {
-    weft__build *b = of(build);
-    if (!b->status)
+    if (b->status) return 0;
+    if (values && i < b->n_fwd) return values[i];
+    if (values)
         keep(b,
-             weft_fail(WEFT_E_UNSUPPORTED, "%s: fwd(%u) and dout(%u) are there in gradient() only",
-                       b->what, (unsigned)i, (unsigned)i));
+             weft_fail(WEFT_E_ARG, "%s: gradient() asks for %s(%u), but the op has %u result%s",
+                       b->what, call, (unsigned)i, (unsigned)b->n_fwd, b->n_fwd == 1 ? "" : "s"));
+    else
+        keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: %s(%u) is there in gradient() only", b->what,
+                          call, (unsigned)i));
     return 0;
+}
+
+static weft_val api_fwd(weft_build *build, uint32_t i)
+{
+    return gradient_value(of(build), "fwd", of(build)->fwd, i);
+}
+
+static weft_val api_dout(weft_build *build, uint32_t i)
+{
+    return gradient_value(of(build), "dout", of(build)->dout, i);
 }
 
 static const void *api_extension(weft_build *build, const char *id)
@@ -316,8 +331,8 @@ static const weft_build_api api = {
     .attr_v = api_attr_v,
     .fail = api_fail,
     .scan = api_scan,
-    .fwd = api_gradient_only,
-    .dout = api_gradient_only,
+    .fwd = api_fwd,
+    .dout = api_dout,
     .extension = api_extension,
     .attr_fv = api_attr_fv,
 };
@@ -331,6 +346,9 @@ weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)
                             .what = setup->what ? setup->what : "builder",
                             .in = setup->in,
                             .n_in = setup->n_in,
+                            .fwd = setup->fwd,
+                            .dout = setup->dout,
+                            .n_fwd = setup->n_fwd,
                             .infer_in = setup->infer_in,
                             .hooks = setup->hooks,
                             .user = setup->user };
@@ -342,13 +360,14 @@ weft_status weft__build_run(weft__build *build, weft_status (*fn)(weft_build *),
     keep(build, fn(&build->base));
     if (build->status) return build->status;
     uint32_t n = n_out ? n_out : build->n_out;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n && !build->dout; i++)
         if (i >= build->n_out || !build->out[i])
             return keep(build, weft_fail(WEFT_E_INTERNAL, "%s: result %u was not set", build->what,
                                          (unsigned)i));
     if (build->n_out > n)
-        return keep(build, weft_fail(WEFT_E_INTERNAL, "%s: result %u was set, but there are %u",
-                                     build->what, (unsigned)build->n_out - 1, (unsigned)n));
+        return keep(build, weft_fail(WEFT_E_INTERNAL, "%s: %s %u was set, but there are %u",
+                                     build->what, build->dout ? "the gradient of input" : "result",
+                                     (unsigned)build->n_out - 1, (unsigned)n));
     return WEFT_OK;
 }
 

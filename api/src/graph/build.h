@@ -23,6 +23,8 @@ struct weft__build {
     const char *path, *what; /* of the layer; "layer class Dense", "op conv" for errors */
     const weft_val *in;
     uint32_t n_in;
+    const weft_val *fwd, *dout; /* gradient(): n_fwd results and their gradients; NULL elsewhere */
+    uint32_t n_fwd;
     weft_val *out; /* owned, set by out() */
     uint32_t n_out, cap_out;
     /* infer(): specs of inputs that are no values yet; in(i) gives i + 1; dtype 0 = absent */
@@ -41,12 +43,15 @@ typedef struct weft__build_setup {
     uint32_t n_in;
     const weft__build_hooks *hooks;
     void *user;
-    const weft_spec *infer_in; /* instead of in: only specs and attributes can be read */
+    const weft_spec *infer_in;  /* instead of in: only specs and attributes can be read */
+    const weft_val *fwd, *dout; /* for gradient(): out(i) is then the gradient of input i */
+    uint32_t n_fwd;
 } weft__build_setup;
 /* The setup's pointers are borrowed until finish. */
 weft_status weft__build_init(weft__build *build, const weft__build_setup *setup);
-/* Runs fn; checks that n_out results were set (n_out 0: any number). The failure, if any, is
- * recorded and returned. */
+/* Runs fn; checks that n_out results were set (n_out 0: any number). In gradient() out(i) may be
+ * left out, out[i] is 0 then, and n_out is the number of inputs. The failure, if any, is recorded
+ * and returned. */
 weft_status weft__build_run(weft__build *build, weft_status (*fn)(weft_build *), uint32_t n_out);
 void weft__build_finish(weft__build *build);
 
