@@ -104,6 +104,8 @@ weft_val weft__rewrite_value(weft__rewrite *rewrite, weft_val old);
 weft_status weft__rewrite_node(weft__rewrite *rewrite, uint32_t node);
 /* Replaces the node by its op's lower(), built into dst. WEFT_E_UNSUPPORTED if it has none. */
 weft_status weft__rewrite_lower(weft__rewrite *rewrite, uint32_t node);
+/* Replaces the node by itself without `then`, and a map that does what `then` did. */
+weft_status weft__rewrite_split(weft__rewrite *rewrite, uint32_t node);
 /* Outputs, assignments; frees the rewrite, also when it fails. */
 weft_status weft__rewrite_end(weft__rewrite *rewrite, weft__graph **graph);
 void weft__rewrite_abort(weft__rewrite *rewrite);

@@ -169,6 +169,39 @@ weft_status weft__rewrite_lower(weft__rewrite *rewrite, uint32_t number)
     return st;
 }
 
+weft_status weft__rewrite_split(weft__rewrite *rewrite, uint32_t number)
+{
+    const weft__node *node = rewrite->src->node[number];
+    weft__value then = { 0 };
+    weft__attrs *attrs = NULL;
+    weft__text text = { 0 };
+    weft_val *in = NULL, *out = NULL, first;
+    const uint32_t own = node->n_in - node->n_extra;
+    weft_status st = weft__attrs_copy(node->attrs, &attrs);
+    if (st) goto out;
+    if (weft__attrs_take(attrs, "then", &then)) weft__value_finish(&then);
+    weft__attrs_print(&text, attrs, NULL);
+    if ((st = text.failed ? WEFT_E_NOMEM : map_inputs(rewrite, node, &in))) goto out;
+    st = WEFT_E_NOMEM;
+    if (!(out = weft__alloc_n(node->n_out, sizeof *out))) goto out;
+    weft__op_request request = { .name = node->op->name,
+                                 .attrs = text.s,
+                                 .path = node->path,
+                                 .in = in,
+                                 .n_in = own,
+                                 .out = out,
+                                 .n_out = node->n_out };
+    if ((st = weft__graph_try_op(rewrite->dst, &request, &first))) goto out;
+    if ((st = lower_then(rewrite, node, in + own, &out[0]))) goto out;
+    st = take_results(rewrite, node, out);
+out:
+    weft__text_finish(&text);
+    weft__attrs_destroy(&attrs);
+    weft__free(in);
+    weft__free(out);
+    return st;
+}
+
 weft_status weft__rewrite_end(weft__rewrite *rewrite, weft__graph **graph)
 {
     const weft__graph *src = rewrite->src;

@@ -8,6 +8,8 @@ extern const weft_op_class weft__op_map, weft__op_reduce, weft__op_matmul, weft_
     weft__op_broadcast, weft__op_reverse, weft__op_copy, weft__op_count, weft__op_gather,
     weft__op_softmax, weft__op_log_softmax;
 
+/* The gradient of map: derivatives of its expression. */
+weft_status weft__map_gradient(weft_build *build);
 /* Spec of input i. */
 weft_status weft__op_in(weft_build *build, uint32_t i, weft_spec *spec);
 /* Spec of input i, which must be f32 or f64. */
