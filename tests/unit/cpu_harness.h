@@ -39,6 +39,7 @@ typedef struct test_step {
     tensor *in[WEFT_MAP_MAX_INPUTS + 1], *out[CPU_STEP_ARGS];
     int64_t batch; /* > 0: first dimensions are told as -dim/batch */
     int in_place;  /* out 0 is bound to input 0's memory */
+    size_t most;   /* bytes of the largest block that the run asked for */
     weft_operand operands[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS];
     const weft_operand *pointers[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS];
     int64_t dims[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS][2 * WEFT_MAX_RANK];
@@ -50,6 +51,7 @@ typedef struct test_host {
     char failure[512], log[512];
     const char *num_threads;
     int64_t blocks;
+    size_t most; /* bytes of the largest one */
 } test_host;
 void host_init(test_host *host);
 

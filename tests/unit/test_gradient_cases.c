@@ -149,6 +149,10 @@ static void deep_expressions(void **state)
             strcat(end, k % 20 ? ")" : "+b)");
         }
         strcat(strcat(strcat(text, "a"), end), "*a\" : f32 Bx3, f32 3");
+        gradient_case c;
+        assert_true(gradient_begin(&c, ctx, "map", text, BATCH));
+        assert_true(c.backward->n_nodes > 8);
+        gradient_finish(&c);
         run_line("map", text, 0, &t);
     }
     finish(&t);

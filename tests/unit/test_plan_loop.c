@@ -123,7 +123,7 @@ static void expect_equal(const weft_array *a, const weft_array *b)
 static void same_results(const sketch *a, weft__devices *devices, const sketch *b,
                          weft__devices *plain)
 {
-    weft_array *got[3] = { NULL }, *want[3] = { NULL };
+    weft_array *got[5] = { NULL }, *want[5] = { NULL };
     weft__plan *plan = plan_make(a, devices, NULL), *reference = plan_make(b, plain, NULL);
     for (int64_t batch = 1; batch < 4; batch += 2) {
         plan_run_random(plan, batch, 3, got);

@@ -247,6 +247,7 @@ typedef struct weft_cl {
     uint32_t struct_size, reserved;
     weft_status (*launch)(const weft_kernel_call *, const weft_cl_launch *);
     weft_status (*gemm)(const weft_kernel_call *, const weft_gemm *);
+    /* Integers and bool take a value that they hold exactly: else WEFT_E_ARG. */
     weft_status (*fill)(const weft_kernel_call *, const weft_view *, double value);
     weft_status (*copy)(const weft_kernel_call *, const weft_view *dst, const weft_view *src);
     weft_status (*repeat)(const weft_kernel_call *, int64_t times,

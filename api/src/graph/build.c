@@ -346,7 +346,7 @@ static weft_status api_scan(weft_build *build, const weft_scan *scan)
 static weft_val gradient_value(weft__build *b, const char *call, const weft_val *values, uint32_t i)
 {
     if (b->status) return 0;
-    if (values && i < b->n_fwd) return values[i];
+    if (values && i < b->n_fwd) return weft__build_give(b->home, values[i]);
     if (values)
         keep(b,
              weft_fail(WEFT_E_ARG, "%s: gradient() asks for %s(%u), but the op has %u result%s",
