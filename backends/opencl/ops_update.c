@@ -7,23 +7,31 @@ static int64_t chunk(const weft_dev *dev)
     return dev->cpu ? 4096 : 1; /* elements that a work-item does */
 }
 
-static weft_status write_sgd(ocl_source *src)
+static void define(ocl_source *src, const char *name, double value)
 {
-    ocl_text_add(src->text, "#define CHUNK %lld\n", (long long)chunk(src->dev));
+    ocl_text_add(src->text, "#define %s ", name);
+    ocl_text_real(src->text, value, ocl_step_f64(src->step));
+    ocl_text_add(src->text, "\n");
+}
+
+/* 1 - beta in double: of floats, 1 - 0.999 is off by 1e-5 of it. */
+static weft_status write_adam(ocl_source *src)
+{
+    const weft_step *step = src->step;
+    ocl_text_add(src->text, "#define ADAM 1\n#define CHUNK %lld\n", (long long)chunk(src->dev));
+    define(src, "REST_1", 1 - step->attr_f(step, "beta_1"));
+    define(src, "REST_2", 1 - step->attr_f(step, "beta_2"));
+    define(src, "EPSILON", step->attr_f(step, "epsilon"));
     return WEFT_OK;
 }
 
-/* In double: 1 - 0.999 of floats is off by 1e-5 of it. */
-static weft_status write_adam(ocl_source *src)
+static weft_status write_sgd(ocl_source *src)
 {
-    static const char *const beta[] = { "beta_1", "beta_2" };
-    for (int k = 0; k < 2; k++) {
-        ocl_text_add(src->text, "#define REST_%d ", k + 1);
-        ocl_text_real(src->text, 1 - src->step->attr_f(src->step, beta[k]),
-                      ocl_step_f64(src->step));
-        ocl_text_add(src->text, "\n");
-    }
-    return write_sgd(src);
+    const weft_step *step = src->step;
+    ocl_text_add(src->text, "#define CHUNK %lld\n#define NESTEROV %d\n", (long long)chunk(src->dev),
+                 step->attr_i(step, "nesterov") != 0);
+    define(src, "MOMENTUM", step->attr_f(step, "momentum"));
+    return WEFT_OK;
 }
 
 static weft_status range(const weft_kernel_call *call, size_t global[3], size_t local[3])
