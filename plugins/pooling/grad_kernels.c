@@ -1,6 +1,6 @@
 /* CPU kernels of max_pool_grad and avg_pool_grad, f32 and f64, any strides; and the descriptors of
- * the OpenCL ones (kernels/pool_grad.cl). Each element of dx gathers from the windows that see it, so
- * that no two threads write to one place; a block of channels at a time. */
+ * the OpenCL ones (kernels/pool_grad.cl). Each element of dx gathers from the windows that see it,
+ * so that no two threads write to one place; a block of channels at a time. */
 #include "kernels/pool_grad.cl.h"
 #include "pooling.h"
 
