@@ -129,14 +129,14 @@ INLINE void row_tile(const int mr, __global const REAL *x, __global const REAL *
 #pragma unroll
         for (int v = 0; v < VECTORS; v++)
             acc[r][v] = (REALV)(0);
-    for (int kd = 0; kd < KD; kd++) {
+    for (long kd = 0; kd < KD; kd++) {
         const long id = od * SD - PD + kd * DD;
         if (!IN(id, XD)) continue;
-        for (int kh = 0; kh < KH; kh++) {
+        for (long kh = 0; kh < KH; kh++) {
             const long ih = oh * SH - PH + kh * DH;
             if (!IN(ih, XH)) continue;
             __global const REAL *line = x + id * XD_S + ih * XH_S;
-            for (int kw = 0; kw < KW; kw++) {
+            for (long kw = 0; kw < KW; kw++) {
                 const long iw = ow0 * SW - PW + kw * DW;
                 __global const REAL *right = w + ((kd * KH + kh) * KW + kw) * CG * w_step;
                 const int left = iw < 0, right_end = iw + (mr - 1) * SW >= XW;
@@ -223,9 +223,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_flat(CONV_ARGS
         for (int k = 0; k < VECTORS; k++)
             acc[r][k] = (REALV)(0);
     }
-    for (int kd = 0; kd < KD; kd++)
-        for (int kh = 0; kh < KH; kh++)
-            for (int kw = 0; kw < KW; kw++) {
+    for (long kd = 0; kd < KD; kd++)
+        for (long kh = 0; kh < KH; kh++)
+            for (long kw = 0; kw < KW; kw++) {
                 long at[TILE];
                 int ok[TILE];
 #pragma unroll
@@ -267,9 +267,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_depth(CONV_ARG
         REAL sum[WIDE];
         for (int l = 0; l < WIDE; l++)
             sum[l] = 0;
-        for (int kd = 0; kd < KD; kd++)
-            for (int kh = 0; kh < KH; kh++)
-                for (int kw = 0; kw < KW; kw++) {
+        for (long kd = 0; kd < KD; kd++)
+            for (long kh = 0; kh < KH; kh++)
+                for (long kw = 0; kw < KW; kw++) {
                     const long id = od * SD - PD + kd * DD, ih = oh * SH - PH + kh * DH;
                     const long iw = ow * SW - PW + kw * DW;
                     if (!IN(id, XD) || !IN(ih, XH) || !IN(iw, XW)) continue;

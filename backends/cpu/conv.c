@@ -2,12 +2,14 @@
  * C], w[kernel.., C / G, F]: out[n, o.., g F/G + f] = sum over k.., c of w[k.., c, g F/G + f] *
  * x[n, o * stride - low + k * dilation, g C/G + c], which is 0 outside. The output points of all
  * images are rows of a matrix product, cut into blocks that are gathered (im2col.c), multiplied
- * and finished in one core's cache. One-point kernels need no gathering, depthwise ones no gemm. */
+ * and finished in one core's cache; what a block gathers of a large window is cut into sums of
+ * some taps. One-point kernels need no gathering, depthwise ones no gemm. */
 #include "conv.h"
 #include <limits.h>
 #include <string.h>
 
-#define BLOCK_BYTES (512u * 1024u) /* gathered rows: about half of a second-level cache */
+#define BLOCK_BYTES (512u * 1024u)   /* gathered rows: about half of a second-level cache */
+#define MOST_BYTES (8 * 1024 * 1024) /* of a block, unless one pixel is larger */
 #define MIN_ROWS 32
 #define MAX_ROWS 512
 
@@ -15,7 +17,7 @@ typedef struct plan {
     cpu_image conv;
     int depthwise, in_place, direct; /* x is the matrix; gemm writes the output itself */
     int64_t a_row, out_row;          /* steps from row to row, in place and direct */
-    int64_t block;                   /* rows of a task */
+    int64_t block, taps;             /* rows of a task; taps gathered at a time */
     size_t w_copy, a_bytes, c_bytes, temp_size;
     cpu_job job;
     const weft_view *out;
@@ -83,13 +85,24 @@ static int is_pointwise(const cpu_image *c)
     return yes;
 }
 
-static int64_t block_rows(const cpu_image *c)
+static int64_t between(int64_t least, int64_t n, int64_t most)
 {
-    int64_t bytes = (c->k > c->features ? c->k : c->features) * (int64_t)c->size;
-    int64_t rows = bytes > 0 ? (int64_t)BLOCK_BYTES / bytes / 8 * 8 : MAX_ROWS;
-    if (rows < MIN_ROWS) rows = MIN_ROWS;
-    if (rows > MAX_ROWS) rows = MAX_ROWS;
-    return rows < c->rows ? rows : c->rows;
+    return n > most ? most : n < least ? least : n;
+}
+
+/* Blocks and their taps, none larger than MOST_BYTES as long as they are more than one. */
+static void cut(plan *p)
+{
+    const cpu_image *c = &p->conv;
+    int64_t line = c->k > c->features ? c->k : c->features, most = MOST_BYTES / (int64_t)c->size;
+    int64_t pixel = c->in_group > c->features ? c->in_group : c->features;
+    p->block = line ? (int64_t)BLOCK_BYTES / (int64_t)c->size / line / 8 * 8 : MAX_ROWS;
+    p->block = between(MIN_ROWS, p->block, MAX_ROWS);
+    if (pixel) p->block = between(1, most / pixel, p->block);
+    p->block = between(0, p->block, c->rows);
+    p->taps = c->taps;
+    if (p->block > 0 && c->in_group > 0)
+        p->taps = between(1, most / (p->block * c->in_group), c->taps);
 }
 
 static void make_plan(plan *p, const weft_kernel_call *call)
@@ -98,7 +111,7 @@ static void make_plan(plan *p, const weft_kernel_call *call)
     memset(p, 0, sizeof *p);
     p->out = call->out[0];
     read_shapes(c, call);
-    p->block = block_rows(c);
+    cut(p);
     c->w_row = even_rows(call->in[1]);
     if (!c->w_row) {
         c->w_row = c->features;
@@ -110,7 +123,9 @@ static void make_plan(plan *p, const weft_kernel_call *call)
     p->out_row = even_rows(p->out);
     p->direct =
         !cpu_node_of(call)->then && p->out_row != 0 && (!p->depthwise || p->out_row == c->features);
-    if (!p->in_place && !p->depthwise) p->a_bytes = round_up((size_t)(p->block * c->k) * c->size);
+    if (!p->in_place && !p->depthwise) {
+        p->a_bytes = round_up((size_t)(p->block * p->taps * c->in_group) * c->size);
+    }
     if (!p->direct) {
         p->c_bytes = round_up((size_t)(p->block * c->features) * c->size);
         p->temp_size = cpu_job_temp(1 + call->n_extra);
@@ -119,30 +134,34 @@ static void make_plan(plan *p, const weft_kernel_call *call)
 }
 
 /* One block of one group; c: the block's first output, of group 0. */
-static void multiply(const plan *p, int64_t group, int64_t first, int64_t rows, char *c_at,
-                     char *a_temp)
+static void multiply(const plan *p, cpu_piece *piece, char *c_at, char *a_temp)
 {
     const cpu_image *c = &p->conv;
-    int64_t size = (int64_t)c->size;
-    cpu_gemm g = { c->dtype,
-                   rows,
-                   c->out_group,
-                   c->k,
-                   a_temp,
-                   c->w + group * c->out_group * size,
-                   c->k,
-                   1,
-                   c->w_row,
-                   1,
-                   c_at + group * c->out_group * size,
-                   p->direct ? p->out_row : c->features };
-    if (p->in_place) {
-        g.a = c->x + (first * p->a_row + group * c->in_group) * size;
-        g.a_row = p->a_row;
-    } else if (c->k > 0) {
-        cpu_im2col(c, group, first, rows, a_temp);
+    int64_t size = (int64_t)c->size, column = piece->group * c->out_group;
+    for (piece->tap = 0; piece->tap < c->taps; piece->tap += p->taps) {
+        int64_t k = piece->tap * c->in_group;
+        piece->taps = between(1, p->taps, c->taps - piece->tap);
+        cpu_gemm g = { c->dtype,
+                       piece->rows,
+                       c->out_group,
+                       piece->taps * c->in_group,
+                       a_temp,
+                       c->w + (k * c->w_row + column) * size,
+                       piece->taps * c->in_group,
+                       1,
+                       c->w_row,
+                       1,
+                       c_at + column * size,
+                       p->direct ? p->out_row : c->features,
+                       piece->tap > 0 };
+        if (p->in_place) {
+            g.a = c->x + (piece->first * p->a_row + piece->group * c->in_group) * size;
+            g.a_row = p->a_row;
+        } else if (g.k > 0) {
+            cpu_im2col(c, piece, a_temp);
+        }
+        cpu_gemm_run(&g);
     }
-    cpu_gemm_run(&g);
 }
 
 static void conv_task(void *user, uint64_t task, uint32_t thread)
@@ -156,8 +175,9 @@ static void conv_task(void *user, uint64_t task, uint32_t thread)
     if (p->depthwise) {
         cpu_depthwise(c, first, rows, c_at);
     } else {
-        for (int64_t group = 0; group < c->groups; group++)
-            multiply(p, group, first, rows, c_at, temp);
+        cpu_piece piece = { .first = first, .rows = rows };
+        for (; piece.group < c->groups; piece.group++)
+            multiply(p, &piece, c_at, temp);
     }
     if (!p->direct) {
         cpu_job_range(&p->job, c_at, (uint64_t)(first * c->features),
@@ -182,9 +202,14 @@ static char *copy_filter(const weft_kernel_call *call, plan *p, char *to)
     return to + p->w_copy;
 }
 
+static uint64_t n_blocks(const plan *p)
+{
+    return p->block ? (uint64_t)((p->conv.rows + p->block - 1) / p->block) : 0;
+}
+
 static int too_large(const plan *p)
 {
-    return p->conv.k > INT_MAX || p->conv.w_row > INT_MAX || p->a_row > INT_MAX ||
+    return p->conv.in_group > INT_MAX || p->conv.w_row > INT_MAX || p->a_row > INT_MAX ||
            p->out_row > INT_MAX;
 }
 
@@ -195,24 +220,27 @@ static weft_status run(const weft_kernel_call *call)
     make_plan(&p, call);
     if (too_large(&p)) {
         return cpu_fail(call, WEFT_E_UNSUPPORTED,
-                        "the filter has %lld numbers an output, or the steps "
-                        "between rows are beyond what BLAS counts (2^31 - 1)",
-                        (long long)p.conv.k);
+                        "%lld channels, or steps between rows of %lld (image), %lld (filter) or "
+                        "%lld (output) elements, are beyond what BLAS counts (2^31 - 1)",
+                        (long long)p.conv.in_group, (long long)p.a_row, (long long)p.conv.w_row,
+                        (long long)p.out_row);
     }
     if (!p.conv.k)
         p.conv.x = p.conv.w = p.out->data; /* never read; they may have no memory at all */
     p.temp = copy_filter(call, &p, call->scratch);
     if (!p.direct) cpu_then_job(&p.job, call, p.conv.dtype);
-    cpu_parallel(cpu_threads(call, p.out->count * (uint64_t)(p.conv.k / 4 + 1)),
-                 (uint64_t)((p.conv.rows + p.block - 1) / p.block), conv_task, &p);
+    cpu_parallel(cpu_threads(call, p.out->count * (uint64_t)(p.conv.k / 4 + 1)), n_blocks(&p),
+                 conv_task, &p);
     return WEFT_OK;
 }
 
 static size_t scratch(const weft_kernel_call *call)
 {
     plan p;
+    uint64_t threads = cpu_node_of(call)->dev->threads;
     make_plan(&p, call);
-    return p.w_copy + cpu_node_of(call)->dev->threads * p.temp_size;
+    if (threads > n_blocks(&p)) threads = n_blocks(&p);
+    return p.w_copy + threads * p.temp_size;
 }
 
 static int supports(const weft_kernel_call *call, char *why, size_t size)

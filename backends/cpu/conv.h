@@ -24,9 +24,12 @@ typedef struct cpu_point {
 cpu_point cpu_conv_point(const cpu_image *conv, int64_t row);
 void cpu_conv_next(const cpu_image *conv, cpu_point *point);
 
-/* dst[rows][k]: what the taps of `group` see from output points first .. first + rows - 1; 0
- * outside. */
-void cpu_im2col(const cpu_image *conv, int64_t group, int64_t first, int64_t rows, void *dst);
+/* What is gathered at once: so many taps of a group, for so many output points. */
+typedef struct cpu_piece {
+    int64_t group, first, rows, tap, taps;
+} cpu_piece;
+/* dst[rows][taps * in_group]: what these taps see from these output points; 0 outside. */
+void cpu_im2col(const cpu_image *conv, const cpu_piece *piece, void *dst);
 /* One input channel a group: dst[rows][features], without gemm. */
 void cpu_depthwise(const cpu_image *conv, int64_t first, int64_t rows, void *dst);
 #endif

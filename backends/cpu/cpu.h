@@ -103,6 +103,12 @@ uint32_t cpu_processors(void);
 void cpu_blas_enter(void);
 void cpu_blas_leave(void);
 
+/* ---- blas.c ---- */
+/* The kernel set that would be faster on this processor than OpenBLAS's choice; NULL = none. */
+const char *cpu_blas_better(void);
+void cpu_blas_describe(char *text, size_t size); /* "OpenBLAS 0.3.21, Haswell kernels" */
+void cpu_blas_warn(const weft_host *host);       /* once a process, where there are faster ones */
+
 /* ---- nest.c: operands over one row-major index space ---- */
 typedef struct cpu_nest {
     int32_t rank;
@@ -172,7 +178,8 @@ typedef struct cpu_gemm {
     int64_t a_row, a_col, b_row, b_col; /* strides */
     void *c;
     int64_t ldc;
+    int add; /* c += a b */
 } cpu_gemm;
 int cpu_gemm_takes(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride);
-void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b */
+void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b, or c += a b */
 #endif

@@ -98,11 +98,12 @@ static shape shape_of(const weft_dev *dev, const weft_step *step)
     return s;
 }
 
+/* As a long: products of int constants would wrap at 2^31. */
 static void number(ocl_source *src, const char *name, int64_t symbol)
 {
-    ocl_text_add(src->text, "#define %s ", name);
+    ocl_text_add(src->text, "#define %s ((long)", name);
     ocl_symbol_text(src->text, symbol);
-    ocl_text_add(src->text, "\n");
+    ocl_text_add(src->text, ")\n");
 }
 
 static void numbers(ocl_source *src, const char *const *names, const int64_t *symbols, int n)

@@ -43,7 +43,7 @@ static void define_count(ocl_source *s, const char *tensor, const weft_operand *
     char name[64];
     snprintf(name, sizeof name, "%s_N", tensor);
     if (!ocl_source_wants(s, name)) return;
-    ocl_text_add(s->text, "#define %s (1", name);
+    ocl_text_add(s->text, "#define %s (1L", name);
     for (int32_t k = 0; k < o->rank; k++) {
         ocl_text_add(s->text, "*");
         ocl_symbol_text(s->text, o->dim[k]);

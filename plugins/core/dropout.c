@@ -1,5 +1,6 @@
 /* Layers that change something in training only: Dropout and its kin. In inference they hand x
  * through. */
+#include <weft/spatial.h>
 #include "core.h"
 
 /* In training the layer needs random numbers, which the builder refuses by a clear error of its
@@ -20,18 +21,6 @@ static weft_status build_regularization(weft_build *b)
     {                                                                          \
         "seed", WEFT_INT, WEFT_NULLABLE, "none", NULL, "of the random numbers" \
     }
-#define CLASS(id, label, attributes, builder, text) \
-    const weft_layer_class core_##id = {            \
-        .struct_size = sizeof core_##id,            \
-        .name = label,                              \
-        .version = 1,                               \
-        .min_version = 1,                           \
-        .inputs = "x",                              \
-        .outputs = "y",                             \
-        .attrs = attributes,                        \
-        .build = builder,                           \
-        .doc = text,                                \
-    }
 
 static const weft_attr dropout_attrs[] = {
     { "rate", WEFT_FLOAT, 0, NULL, "0..1", "share of the elements that become 0 in training" },
@@ -39,40 +28,39 @@ static const weft_attr dropout_attrs[] = {
     { "noise_shape", WEFT_INTS, WEFT_NULLABLE, "none", NULL, "shape of the mask, broadcast to x" },
     { 0 }
 };
-CLASS(dropout, "Dropout", dropout_attrs, build_noise, "x; in training some elements are 0");
-CLASS(alpha_dropout, "AlphaDropout", dropout_attrs, build_noise,
-      "x; in training some elements take selu's negative limit");
+WEFT_UNARY_LAYER(core_dropout, "Dropout", dropout_attrs, build_noise,
+                 "x; in training some elements are 0");
+WEFT_UNARY_LAYER(core_alpha_dropout, "AlphaDropout", dropout_attrs, build_noise,
+                 "x; in training some elements take selu's negative limit");
 
-static const weft_attr spatial_attrs[] = {
-    { "rate", WEFT_FLOAT, 0, NULL, "0..1", "share of the channels that become 0 in training" },
-    SEED,
-    { "data_format", WEFT_STRING, WEFT_NULLABLE, "none", "channels_last|channels_first",
-      "where the channels are" },
-    { 0 }
-};
-CLASS(spatial_dropout_1d, "SpatialDropout1D", spatial_attrs, build_noise,
-      "x; in training some channels are 0");
-CLASS(spatial_dropout_2d, "SpatialDropout2D", spatial_attrs, build_noise,
-      "x; in training some channels are 0");
-CLASS(spatial_dropout_3d, "SpatialDropout3D", spatial_attrs, build_noise,
-      "x; in training some channels are 0");
+static const weft_attr spatial_attrs[] = { { "rate", WEFT_FLOAT, 0, NULL, "0..1",
+                                             "share of the channels that become 0 in training" },
+                                           SEED,
+                                           WEFT_DATA_FORMAT,
+                                           { 0 } };
+WEFT_UNARY_LAYER(core_spatial_dropout_1d, "SpatialDropout1D", spatial_attrs, build_noise,
+                 "x; in training some channels are 0");
+WEFT_UNARY_LAYER(core_spatial_dropout_2d, "SpatialDropout2D", spatial_attrs, build_noise,
+                 "x; in training some channels are 0");
+WEFT_UNARY_LAYER(core_spatial_dropout_3d, "SpatialDropout3D", spatial_attrs, build_noise,
+                 "x; in training some channels are 0");
 
 static const weft_attr rate_attrs[] = {
     { "rate", WEFT_FLOAT, 0, NULL, "0..1", "strength of the noise in training" }, SEED, { 0 }
 };
-CLASS(gaussian_dropout, "GaussianDropout", rate_attrs, build_noise,
-      "x; in training times normal noise about 1");
+WEFT_UNARY_LAYER(core_gaussian_dropout, "GaussianDropout", rate_attrs, build_noise,
+                 "x; in training times normal noise about 1");
 
 static const weft_attr stddev_attrs[] = {
     { "stddev", WEFT_FLOAT, 0, NULL, "0..", "of the noise in training" }, SEED, { 0 }
 };
-CLASS(gaussian_noise, "GaussianNoise", stddev_attrs, build_noise,
-      "x; in training plus normal noise");
+WEFT_UNARY_LAYER(core_gaussian_noise, "GaussianNoise", stddev_attrs, build_noise,
+                 "x; in training plus normal noise");
 
 static const weft_attr regularization_attrs[] = {
     { "l1", WEFT_FLOAT, 0, "0.0", "0..", "factor of sum |x|" },
     { "l2", WEFT_FLOAT, 0, "0.0", "0..", "factor of sum x^2" },
     { 0 }
 };
-CLASS(activity_regularization, "ActivityRegularization", regularization_attrs, build_regularization,
-      "x; adds l1 sum |x| + l2 sum x^2 to the loss in training");
+WEFT_UNARY_LAYER(core_activity_regularization, "ActivityRegularization", regularization_attrs,
+                 build_regularization, "x; adds l1 sum |x| + l2 sum x^2 to the loss in training");

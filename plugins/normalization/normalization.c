@@ -8,14 +8,12 @@
 static weft_val along(weft_build *b, weft_val v, int64_t size, int32_t rank, int32_t axis)
 {
     int64_t shape[WEFT_MAX_RANK];
-    char list[256];
     int32_t i;
 
     if (axis == rank - 1) return v;
     for (i = 0; i < rank; i++)
         shape[i] = i == axis ? size : 1;
-    return weft_opf(b, "reshape", v, "shape=%s",
-                    weft_ints_text(list, sizeof list, shape, (uint32_t)rank));
+    return weft_op_ints(b, "reshape", v, "shape", shape, rank);
 }
 
 static weft_status get_axis(weft_build *b, const weft_spec *s, int32_t *axis)
@@ -43,7 +41,7 @@ static weft_status build_batch_normalization(weft_build *b)
     weft_spec s, v = { .rank = 1 };
     int32_t axis;
 
-    if (api->spec(b, x, &s) || get_axis(b, &s, &axis)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s)) || get_axis(b, &s, &axis)) return weft_out(b, 0, 0);
     v.dtype = s.dtype;
     v.dim[0] = s.dim[axis];
     if (api->attr_i(b, "scale"))
@@ -91,17 +89,9 @@ static const weft_attr attrs[] = {
     { "synchronized", WEFT_FLAG, 0, "false", NULL, "means something on several devices only" },
     { 0 }
 };
-static const weft_layer_class batch_normalization = {
-    .struct_size = sizeof batch_normalization,
-    .name = "BatchNormalization",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = attrs,
-    .build = build_batch_normalization,
-    .doc = "x brought to mean 0 and variance 1 along every axis but one, then gamma x + beta",
-};
+static WEFT_UNARY_LAYER(
+    batch_normalization, "BatchNormalization", attrs, build_batch_normalization,
+    "x brought to mean 0 and variance 1 along every axis but one, then gamma x + beta");
 static const weft_layer_class *const layers[] = { &batch_normalization, NULL };
 
 WEFT_PLUGIN(normalization, .version = "0.1.0", .author = "the Weft authors",

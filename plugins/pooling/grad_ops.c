@@ -20,14 +20,20 @@ static weft_status check_like(weft_build *b, uint32_t i, const char *name, const
                       name);
 }
 
+static weft_status check_float(weft_build *b, const weft_spec *s)
+{
+    if (s->dtype == WEFT_F32 || s->dtype == WEFT_F64) return WEFT_OK;
+    return weft_failf(b, WEFT_E_DTYPE, "the inputs must be float32 or float64");
+}
+
 static weft_status infer_max(weft_build *b, weft_spec *outs)
 {
     weft_window w[3];
     weft_spec out;
     int axes;
 
-    if (b->api->spec(b, weft_in(b, 0), &outs[0]) || pooling_result(b, &outs[0], w, &axes, &out) ||
-        check_like(b, 1, "y", &out))
+    if (b->api->spec(b, weft_in(b, 0), &outs[0]) || check_float(b, &outs[0]) ||
+        pooling_result(b, &outs[0], w, &axes, &out) || check_like(b, 1, "y", &out))
         return WEFT_E_SHAPE;
     return check_like(b, 2, "dy", &out);
 }
@@ -39,7 +45,8 @@ static weft_status get_x(weft_build *b, weft_spec *x, weft_window *w, int *axes)
     uint32_t n = b->api->attr_v(b, "spatial", spatial, 4), i;
     weft_spec out;
 
-    if (b->api->spec(b, weft_in(b, 0), x) || pooling_windows(b, x, w, axes)) return WEFT_E_SHAPE;
+    if (b->api->spec(b, weft_in(b, 0), x) || check_float(b, x) || pooling_windows(b, x, w, axes))
+        return WEFT_E_SHAPE;
     if (n != (uint32_t)*axes)
         return weft_failf(b, WEFT_E_ATTR, "spatial holds %u numbers for %d axes", (unsigned)n,
                           *axes);
@@ -195,11 +202,15 @@ static const char *same_windows(weft_build *b, char *text, size_t size)
     return text;
 }
 
+/* Whole numbers have none. */
 weft_status pooling_max_gradient(weft_build *b)
 {
     weft_val args[3];
     char attrs[512];
+    weft_spec x;
 
+    if (b->api->spec(b, weft_in(b, 0), &x)) return WEFT_E_SHAPE;
+    if (x.dtype != WEFT_F32 && x.dtype != WEFT_F64) return WEFT_OK;
     args[0] = weft_in(b, 0);
     args[1] = b->api->fwd(b, 0);
     args[2] = b->api->dout(b, 0);

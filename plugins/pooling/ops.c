@@ -38,14 +38,17 @@ weft_status pooling_windows(weft_build *b, const weft_spec *s, weft_window *w, i
     return WEFT_OK;
 }
 
+static int is_float(weft_dtype dtype)
+{
+    return dtype == WEFT_F32 || dtype == WEFT_F64;
+}
+
 weft_status pooling_result(weft_build *b, const weft_spec *x, weft_window *w, int *axes,
                            weft_spec *y)
 {
     int i;
 
     if (pooling_windows(b, x, w, axes)) return WEFT_E_SHAPE;
-    if (x->dtype != WEFT_F32 && x->dtype != WEFT_F64)
-        return weft_failf(b, WEFT_E_DTYPE, "the input must be float32 or float64");
     *y = *x;
     for (i = 0; i < *axes; i++) {
         y->dim[i + 1] = weft_window_out(&w[i], x->dim[i + 1]);
@@ -65,6 +68,30 @@ static weft_status infer_pool(weft_build *b, weft_spec *outs)
 
     if (b->api->spec(b, weft_in(b, 0), &s)) return WEFT_E_SHAPE;
     return pooling_result(b, &s, w, &axes, &outs[0]);
+}
+
+/* The mean of whole numbers is none of them; their largest is, where the padding can be smaller. */
+static weft_status infer_avg(weft_build *b, weft_spec *outs)
+{
+    weft_status st = infer_pool(b, outs);
+
+    return st || is_float(outs[0].dtype)
+               ? st
+               : weft_failf(b, WEFT_E_DTYPE, "the input must be float32 or float64");
+}
+
+static const char *lowest(weft_dtype dtype)
+{
+    return is_float(dtype) ? "-inf" : dtype == WEFT_I32 ? "-2147483648" : "0";
+}
+
+static weft_status infer_max(weft_build *b, weft_spec *outs)
+{
+    weft_status st = infer_pool(b, outs);
+
+    return st || outs[0].dtype != WEFT_I64
+               ? st
+               : weft_failf(b, WEFT_E_DTYPE, "the input is int64; convert it to int32 or float32");
 }
 
 weft_val pooling_slice(weft_build *b, weft_val padded, const weft_spec *out, const weft_window *w,
@@ -141,7 +168,10 @@ static weft_val fold_windows(weft_build *b, const char *join, const char *value)
 
 static weft_status lower_max(weft_build *b)
 {
-    return weft_out(b, 0, fold_windows(b, "max", "-inf"));
+    weft_spec s;
+
+    if (b->api->spec(b, weft_in(b, 0), &s)) return WEFT_E_SHAPE;
+    return weft_out(b, 0, fold_windows(b, "max", lowest(s.dtype)));
 }
 
 /* How many elements of the input the window at output position o sees on one axis. */
@@ -209,7 +239,7 @@ const weft_op_class pooling_max_pool = {
     .inputs = "x",
     .outputs = "y",
     .attrs = pool_attrs,
-    .infer = infer_pool,
+    .infer = infer_max,
     .lower = lower_max,
     .gradient = pooling_max_gradient,
     .kernels = pooling_max_kernels,
@@ -222,7 +252,7 @@ const weft_op_class pooling_avg_pool = {
     .inputs = "x",
     .outputs = "y",
     .attrs = pool_attrs,
-    .infer = infer_pool,
+    .infer = infer_avg,
     .lower = lower_avg,
     .gradient = pooling_avg_gradient,
     .kernels = pooling_avg_kernels,

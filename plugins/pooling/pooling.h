@@ -3,6 +3,7 @@
 #ifndef WEFT_PLUGINS_POOLING_H
 #define WEFT_PLUGINS_POOLING_H
 #include <weft/plugin.h>
+#include <weft/spatial.h>
 #include <weft/window.h>
 
 /* clang-format off */

@@ -32,7 +32,9 @@ static const char *host_setting(const weft_host *h, const char *name)
 
 static void *host_alloc(const weft_host *h, size_t bytes, size_t align)
 {
-    ((test_host *)(uintptr_t)h)->blocks++;
+    test_host *host = (test_host *)(uintptr_t)h;
+    host->blocks++;
+    if (bytes > host->most) host->most = bytes;
     return aligned_alloc(align, (bytes + align - 1) / align * align);
 }
 
@@ -436,6 +438,7 @@ weft_status step_run_status(test_step *s, char *text, size_t size)
     run.binds = t.binds;
     run.n_binds = s->step.n_in + s->step.n_out;
     st = cpu_backend()->run(t.dev, t.exe, &run);
+    s->most = t.host.most;
     snprintf(text, size, "%s", t.host.failure);
     close_session(&t, s);
     return st;

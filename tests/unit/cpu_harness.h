@@ -41,6 +41,7 @@ typedef struct test_step {
     /* out k is bound to the memory of input lies_on[k] - 1, 0: its own; after step_run and
      * opencl_run they have changed places */
     uint32_t lies_on[CPU_STEP_ARGS];
+    size_t most; /* bytes of the largest block that the run asked for */
     weft_operand operands[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS];
     const weft_operand *pointers[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS];
     int64_t dims[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS][2 * WEFT_MAX_RANK];
@@ -52,6 +53,7 @@ typedef struct test_host {
     char failure[512], log[512];
     const char *num_threads;
     int64_t blocks;
+    size_t most; /* bytes of the largest one */
 } test_host;
 void host_init(test_host *host);
 

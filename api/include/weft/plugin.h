@@ -244,6 +244,7 @@ typedef struct weft_cl {
     uint32_t struct_size, reserved;
     weft_status (*launch)(const weft_kernel_call *, const weft_cl_launch *);
     weft_status (*gemm)(const weft_kernel_call *, const weft_gemm *);
+    /* Integers and bool take a value that they hold exactly: else WEFT_E_ARG. */
     weft_status (*fill)(const weft_kernel_call *, const weft_view *, double value);
     weft_status (*copy)(const weft_kernel_call *, const weft_view *dst, const weft_view *src);
     weft_status (*repeat)(const weft_kernel_call *, int64_t times,
@@ -354,6 +355,18 @@ typedef struct weft_plugin { /* the only exported symbol: const weft_plugin weft
     static const weft_layer_class n##_layer_ = { sizeof(weft_layer_class), 0, __VA_ARGS__ }; \
     static const weft_layer_class *const n##_layers_[] = { &n##_layer_, 0 };                 \
     WEFT_PLUGIN(n, .layers = n##_layers_)
+#define WEFT_UNARY_LAYER(id, label, attributes, builder, text) /* one of several: x to y */ \
+    const weft_layer_class id = {                                                           \
+        .struct_size = sizeof id,                                                           \
+        .name = label,                                                                      \
+        .version = 1,                                                                       \
+        .min_version = 1,                                                                   \
+        .inputs = "x",                                                                      \
+        .outputs = "y",                                                                     \
+        .attrs = attributes,                                                                \
+        .build = builder,                                                                   \
+        .doc = text,                                                                        \
+    }
 
 /* ---- sugar: compiled into the plugin, no ABI ------------------------------------------------- */
 #ifndef __cplusplus /* any op by name: weft_op_(b, "max_pool", "size=2,2", x) */
@@ -420,6 +433,15 @@ static inline weft_val weft_opf(weft_build *b, const char *op, weft_val x, const
     va_end(ap);
     return b->api->op(b, op, text, &x, 1, 0, 0);
 }
+/* x for a layer that computes with floats: whole numbers and truth values become float32, as in
+ * Keras. Its spec into s; 0 after a failure. */
+static inline weft_val weft_float(weft_build *b, weft_val x, weft_spec *s)
+{
+    if (b->api->spec(b, x, s)) return 0;
+    if (s->dtype < WEFT_I32) return x;
+    s->dtype = WEFT_F32;
+    return weft_opf(b, "map", x, "expr=\"f32(a)\"");
+}
 static inline weft_status weft_failf(weft_build *b, weft_status status, const char *format, ...)
 {
     char text[1024];
@@ -438,6 +460,15 @@ static inline const char *weft_ints_text(char *text, size_t size, const int64_t 
         at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "(", (long long)values[i]);
     if (at < size) snprintf(text + at, size - at, n ? ")" : "()");
     return text;
+}
+
+/* One op with one input and one attribute that is a list: name=(1,-2,3). n: up to WEFT_MAX_RANK. */
+static inline weft_val weft_op_ints(weft_build *b, const char *op, weft_val x, const char *name,
+                                    const int64_t *values, int32_t n)
+{
+    char text[WEFT_MAX_RANK * 24];
+    return weft_opf(b, op, x, "%s=%s", name,
+                    weft_ints_text(text, sizeof text, values, (uint32_t)n));
 }
 
 /* ABI rules

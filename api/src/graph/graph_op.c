@@ -209,17 +209,15 @@ static weft_status infer_then(weft__draft *d)
 
 static weft_status check_size(const weft_spec *spec)
 {
-    weft__text text = { 0 };
+    weft__shape_text shape;
     int64_t n;
     weft_status st = weft__spec_count(spec, &n);
     if (st || n == WEFT_ANY || (n <= MAX_ELEMENTS && n >= -MAX_ELEMENTS)) return st;
-    weft__text_shape(&text, spec);
-    st = weft_fail(WEFT_E_SHAPE,
-                   "the result %s would have more than 2^40 elements a sample; check the sizes in "
-                   "the layer's attributes",
-                   text.s ? text.s : "");
-    weft__text_finish(&text);
-    return st;
+    return weft_fail(
+        WEFT_E_SHAPE,
+        "the result %s would have more than 2^40 elements a sample; check the sizes in "
+        "the layer's attributes",
+        weft__shape_show(spec, &shape));
 }
 
 static weft_status check_results(const weft__draft *d)

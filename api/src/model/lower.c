@@ -97,15 +97,9 @@ static weft_status check_input(const weft__tensor *t, const weft_spec *given)
                (t->spec.dim[i] == WEFT_ANY && given->dim[i] >= 0) ||
                (t->spec.dim[i] == WEFT_BATCH && given->dim[i] >= 0);
     if (same) return WEFT_OK;
-    weft__text want = { 0 }, have = { 0 };
-    weft__text_shape(&want, &t->spec);
-    if (given->rank >= 0 && given->rank <= WEFT_MAX_RANK) weft__text_shape(&have, given);
-    weft_status st = weft_fail(WEFT_E_SHAPE, "input \"%s\" takes %s %s, it was given %s %s",
-                               t->name, weft_dtype_name(t->spec.dtype), want.s ? want.s : "?",
-                               weft_dtype_name(given->dtype), have.s ? have.s : "?");
-    weft__text_finish(&want);
-    weft__text_finish(&have);
-    return st;
+    weft__spec_text want, have;
+    return weft_fail(WEFT_E_SHAPE, "input \"%s\" takes %s, it was given %s", t->name,
+                     weft__spec_show(&t->spec, &want), weft__spec_show(given, &have));
 }
 
 static weft_status declare_inputs(const weft_model *model, const weft__lower_request *request,

@@ -87,26 +87,18 @@ static weft_status check_same(const run *r, const weft__variable *v, const char 
                               const weft_spec *spec)
 {
     if (v && weft__spec_equal(&v->spec, spec)) return WEFT_OK;
-    weft__text have = { 0 }, want = { 0 };
-    weft_status st;
-    weft__text_shape(&want, spec);
-    if (v) weft__text_shape(&have, &v->spec);
+    weft__shape_text have, want;
     if (v)
-        st = weft_fail(
+        return weft_fail(
             WEFT_E_SHAPE,
             "variable \"%s\" of layer \"%s\" has shape %s %s, but this call needs %s %s: all "
             "inputs of a shared layer must fit the same variables; use a layer of its own here",
-            name, r->body->name, have.s ? have.s : "?", weft_dtype_name(v->spec.dtype),
-            want.s ? want.s : "?", weft_dtype_name(spec->dtype));
-    else
-        st = weft_fail(
-            WEFT_E_SHAPE,
-            "this call needs a variable \"%s\" of shape %s, which the first call of layer "
-            "\"%s\" did not make; use a layer of its own here",
-            name, want.s ? want.s : "?", r->body->name);
-    weft__text_finish(&have);
-    weft__text_finish(&want);
-    return st;
+            name, r->body->name, weft__shape_show(&v->spec, &have), weft_dtype_name(v->spec.dtype),
+            weft__shape_show(spec, &want), weft_dtype_name(spec->dtype));
+    return weft_fail(WEFT_E_SHAPE,
+                     "this call needs a variable \"%s\" of shape %s, which the first call of layer "
+                     "\"%s\" did not make; use a layer of its own here",
+                     name, weft__shape_show(spec, &want), r->body->name);
 }
 
 static weft_status create_variable(run *r, const weft__variable_request *given, weft__variable **v)
@@ -424,7 +416,8 @@ weft_status weft__arity_check(const weft_layer_class *cls, const char *name, uin
     if (cls->inputs) weft__arity(cls->inputs, &least, &most);
     if (n_in >= least && n_in <= most) return WEFT_OK;
     if (most == UINT32_MAX)
-        snprintf(range, sizeof range, "at least %u inputs", (unsigned)least);
+        snprintf(range, sizeof range, "at least %u input%s", (unsigned)least,
+                 least == 1 ? "" : "s");
     else if (most == least)
         snprintf(range, sizeof range, "%u input(s)", (unsigned)least);
     else

@@ -58,22 +58,18 @@ static weft_status check(const weft__variable_request *request)
     for (int i = 0; i < spec->rank; i++)
         known &= spec->dim[i] >= 0;
     if (known && weft__spec_bytes(spec) <= max_bytes) return WEFT_OK;
-    weft__text shape = { 0 };
-    weft__text_shape(&shape, spec);
-    weft_status st =
-        known ? weft_fail(WEFT_E_SHAPE,
-                          "variable \"%s\" of shape %s %s would need more than %llu GiB; check the "
-                          "sizes in the "
-                          "layer's attributes",
-                          request->name, shape.s ? shape.s : "?", weft_dtype_name(spec->dtype),
-                          (unsigned long long)(max_bytes >> 30))
-              : weft_fail(WEFT_E_SHAPE,
-                          "variable \"%s\" of shape %s: every dimension must be a number; give the "
-                          "input that it "
-                          "depends on a fixed size",
-                          request->name, shape.s ? shape.s : "?");
-    weft__text_finish(&shape);
-    return st;
+    weft__shape_text shape;
+    if (known)
+        return weft_fail(WEFT_E_SHAPE,
+                         "variable \"%s\" of shape %s %s would need more than %llu GiB; check the "
+                         "sizes in the layer's attributes",
+                         request->name, weft__shape_show(spec, &shape),
+                         weft_dtype_name(spec->dtype), (unsigned long long)(max_bytes >> 30));
+    return weft_fail(
+        WEFT_E_SHAPE,
+        "variable \"%s\" of shape %s: every dimension must be a number; give the input "
+        "that it depends on a fixed size",
+        request->name, weft__shape_show(spec, &shape));
 }
 
 weft_status weft__variable_create(weft__store *store, const weft__variable_request *request,

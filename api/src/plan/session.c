@@ -175,7 +175,8 @@ weft_status weft__session_resolve(weft_session *session, const weft_array *const
     weft_status st = WEFT_E_NOMEM;
     if (!session) return weft_fail(WEFT_E_ARG, "a run: session is NULL");
     if (!inputs && n_inputs)
-        return weft_fail(WEFT_E_ARG, "a run: inputs is NULL, not %u arrays", n_inputs);
+        return weft_fail(WEFT_E_ARG, "a run: inputs is NULL, not %u array%s", n_inputs,
+                         n_inputs == 1 ? "" : "s");
     weft_spec *specs = weft__alloc_n(n_inputs, sizeof *specs);
     if (!specs) return st;
     if ((st = weft__inputs_check(session->model, inputs, n_inputs, specs, batch))) goto out;
@@ -192,7 +193,8 @@ weft_status weft_session_run(weft_session *session, const weft_array *const *inp
     int64_t batch;
     weft_status st = weft__session_resolve(session, inputs, n_inputs, &plan, &batch);
     if (!st && !outputs && n_outputs)
-        st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u arrays", n_outputs);
+        st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u array%s", n_outputs,
+                       n_outputs == 1 ? "" : "s");
     if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch))) return st;
     session->last = plan;
     session->last_batch = batch;

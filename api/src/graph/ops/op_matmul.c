@@ -14,7 +14,7 @@ static void sizes(const weft_spec *x, int64_t transpose, int64_t *rows, int64_t 
 static weft_status infer(weft_build *b, weft_spec *outs)
 {
     weft_spec x, y, lead;
-    weft__spec_text s, t;
+    weft__dim_text s, t;
     weft_status st;
     int64_t m, k, k2, n, ta = b->api->attr_i(b, "transpose_a"),
                          tb = b->api->attr_i(b, "transpose_b");

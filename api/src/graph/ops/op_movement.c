@@ -84,8 +84,8 @@ static weft_status infer_transpose(weft_build *b, weft_spec *outs)
     uint32_t n = b->api->attr_v(b, "perm", perm, WEFT_MAX_RANK);
     if (n != (uint32_t)x.rank)
         return weft_fail(WEFT_E_ATTR,
-                         "perm has %u numbers, the input rank %d: every axis is named once",
-                         (unsigned)n, (int)x.rank);
+                         "perm has %u number%s, the input rank %d: every axis is named once",
+                         (unsigned)n, n == 1 ? "" : "s", (int)x.rank);
     outs[0] = x;
     for (int32_t i = 0; i < x.rank; i++) {
         int32_t axis;

@@ -10,6 +10,7 @@
  * Bits and uniforms are the same on every device. */
 #include <string.h>
 #include "base/fail.h"
+#include "graph/dim.h"
 #include "graph/ops/ops.h"
 
 static weft_status check_integers(weft_build *b, uint32_t i, const char *what, int32_t rank)

@@ -22,7 +22,7 @@ static weft_status infer_slice(weft_build *b, weft_spec *outs)
 {
     weft_spec x;
     int64_t begin[WEFT_MAX_RANK], size[WEFT_MAX_RANK], step[WEFT_MAX_RANK];
-    weft__spec_text s, t;
+    weft__dim_text s, t;
     weft_status st;
     if ((st = weft__op_in(b, 0, &x)) || (st = weft__op_list(b, "begin", x.rank, 0, begin)) ||
         (st = weft__op_list(b, "size", x.rank, 0, size)) ||
@@ -74,16 +74,44 @@ const weft_op_class weft__op_slice = {
     .doc = "Every step-th element of a box.",
 };
 
-/* ---- pad: x with `value` around it */
+/* ---- pad: x with `value` around it; integers and bool take a value that they hold exactly, floats
+ * the nearest one */
+
+/* As numpy and ONNX: there is no -inf of an integer, and nothing is cut off in silence. */
+static weft_status check_value(double value, weft_dtype dtype)
+{
+    static const struct {
+        weft_dtype dtype;
+        double least, most;
+        const char *range;
+    } whole[] = {
+        { WEFT_I32, INT32_MIN, INT32_MAX, "-2147483648 to 2147483647" },
+        { WEFT_I64, -0x1p63, 0x1.fffffffffffffp62,
+          "-2^63 to 2^63 - 1024" }, /* a double below 2^63 */
+        { WEFT_U8, 0, UINT8_MAX, "0 to 255" },
+        { WEFT_BOOL, 0, 1, "0 to 1" },
+    };
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        if (whole[i].dtype != dtype) continue;
+        if (value >= whole[i].least && value <= whole[i].most && value == (double)(int64_t)value)
+            return WEFT_OK;
+        return weft_fail(WEFT_E_ATTR,
+                         "value %g is no %s; give a whole number from %s, or convert the input to "
+                         "float32 first",
+                         value, weft_dtype_name(dtype), whole[i].range);
+    }
+    return WEFT_OK;
+}
 
 static weft_status infer_pad(weft_build *b, weft_spec *outs)
 {
     weft_spec x;
     int64_t low[WEFT_MAX_RANK], high[WEFT_MAX_RANK];
-    weft__spec_text s;
+    weft__dim_text s;
     weft_status st;
     if ((st = weft__op_in(b, 0, &x)) || (st = weft__op_list(b, "low", x.rank, 0, low)) ||
-        (st = weft__op_list(b, "high", x.rank, 0, high)))
+        (st = weft__op_list(b, "high", x.rank, 0, high)) ||
+        (st = check_value(b->api->attr_f(b, "value"), x.dtype)))
         return st;
     outs[0] = x;
     for (int32_t i = 0; i < x.rank; i++) {
@@ -107,7 +135,8 @@ static weft_status infer_pad(weft_build *b, weft_spec *outs)
 static const weft_attr pad_attrs[] = {
     { "low", WEFT_INTS, 0, NULL, "0..", "elements in front of each axis" },
     { "high", WEFT_INTS, 0, NULL, "0..", "elements behind each axis" },
-    { "value", WEFT_FLOAT, 0, "0", NULL, "what they are" },
+    { "value", WEFT_FLOAT, 0, "0", NULL,
+      "what they are; of integers and bool a number that these hold exactly" },
     { 0 },
 };
 static const char *const pad_cases[] = {
@@ -133,7 +162,7 @@ const weft_op_class weft__op_pad = {
 
 static weft_status join(const weft_spec *x, uint32_t i, int32_t axis, weft_spec *all)
 {
-    weft__spec_text s, t;
+    weft__dim_text s, t;
     if (x->dtype != all->dtype)
         return weft_fail(WEFT_E_DTYPE, "input 0 is %s, input %u is %s; convert one of them",
                          weft_dtype_name(all->dtype), (unsigned)i, weft_dtype_name(x->dtype));

@@ -21,11 +21,4 @@ weft_status weft__op_axes(weft_build *build, const char *name, int32_t rank,
                           int flags[WEFT_MAX_RANK]);
 /* A list of dimensions. */
 weft_status weft__op_dims(weft_build *build, const char *name, weft_spec *spec);
-/* "float32 (None, 3)" for error texts; the buffer is returned. */
-typedef struct weft__spec_text {
-    char s[160];
-} weft__spec_text;
-const char *weft__spec_show(const weft_spec *spec, weft__spec_text *text);
-/* "batch", "3*batch", "7", "?" */
-const char *weft__dim_show(int64_t dim, weft__spec_text *text);
 #endif
