@@ -128,7 +128,7 @@ static const char *const scatter_add_cases[] = {
     "axis=1 size=9 : i32 3x2<9, f32 Bx3x2x4",
     "axis=-1 size=6 : i64 5<6, f32 Bx2x5",
     "size=300 : i32 Bx70<300, f32 Bx70x19",
-    "size=2 : i32 Bx3000<2, f32 Bx3000",
+    "size=2 : i32 Bx300<2, f32 Bx300",
     "size=-2 : i32 Bx3<1, f32 Bx3x2",
     "size=4 : i32 Bx0<4, f32 Bx0x3",
     "size=4 : i32 <4, f32 3",
