@@ -204,9 +204,10 @@ weft_view ocl_work(ocl_call *call, weft_dtype dtype, uint64_t offset, uint64_t n
                         .offset = offset / size };
 }
 
-weft_view ocl_errors(ocl_call *call)
+weft_view ocl_errors(ocl_call *call, const weft_view *table)
 {
     weft_exe *exe = call->exe;
+    call->table = table;
     exe->checks = 1;
     want(call, OCL_SLOT_ERRORS, 4 * sizeof(cl_int));
     return (weft_view){ .struct_size = sizeof(weft_view),

@@ -322,7 +322,7 @@ static weft_status check_one(weft_dev *dev, weft_exe *exe)
                         "where it must not",
                         dev->device->info.name, word[0], exe->n_steps);
     const ocl_call *call = &exe->call[word[0] - 1];
-    const weft_view *x = call->base.in[0];
+    const weft_view *x = call->table;
     int64_t axis = call->step->attr_i(call->step, "axis"), value;
     memcpy(&value, &word[2], sizeof value);
     if (axis < 0) axis += x->rank;

@@ -108,7 +108,8 @@ static void define_tensors(ocl_source *s)
 
 static void argument(ocl_source *s, const char *lower, uint32_t k, const weft_operand *o)
 {
-    int out = !strcmp(lower, "out"), alias = (s->kernel->flags & WEFT_KERNEL_INPLACE) != 0;
+    const uint32_t inplace = WEFT_KERNEL_INPLACE | WEFT_KERNEL_INPLACE_EACH;
+    int out = !strcmp(lower, "out"), alias = (s->kernel->flags & inplace) != 0;
     if (o->absent) return;
     ocl_text_add(s->text, "__global %s%s *%s%s%u, ulong %s%u_offset, ", out ? "" : "const ",
                  ocl_type_name(o->dtype) ? ocl_type_name(o->dtype) : "uchar",

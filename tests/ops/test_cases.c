@@ -17,11 +17,11 @@
 #include "extra_cases.h"
 #include "fixture.h"
 
-static const char *const core_ops[] = { "map",     "reduce",      "matmul",  "conv",
-                                        "reshape", "transpose",   "slice",   "pad",
-                                        "concat",  "broadcast",   "reverse", "gather",
-                                        "softmax", "log_softmax", "copy",    "count",
-                                        NULL };
+static const char *const core_ops[] = {
+    "map",  "reduce", "matmul",      "conv",    "reshape",     "transpose",  "slice",
+    "pad",  "concat", "broadcast",   "reverse", "gather",      "softmax",    "log_softmax",
+    "copy", "count",  "scatter_add", "random",  "adam_update", "sgd_update", NULL
+};
 
 static weft_context *ctx;
 static devices all;

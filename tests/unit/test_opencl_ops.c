@@ -101,12 +101,12 @@ static void map_in_place(opencl_bench *b)
     step_text(&s, "expr", "a * a - a");
     step_in(&s, tensor_make(WEFT_F32, LIE_DENSE, 2, dim));
     step_out(&s, tensor_make(WEFT_F32, LIE_DENSE, 2, dim));
-    s.in_place = 1;
+    s.lies_on[0] = 1;
     for (int i = 0; i < 4100; i++)
         want[i] = s.in[0]->v[i] * s.in[0]->v[i] - s.in[0]->v[i];
     opencl_run(b, &s);
     for (uint64_t i = 0; i < 4100; i++)
-        expect_near(s.in[0]->v[i], want[i], 4 * FLT_EPSILON, "in place", i);
+        expect_near(s.out[0]->v[i], want[i], 4 * FLT_EPSILON, "in place", i);
     step_free(&s);
 }
 

@@ -201,7 +201,9 @@ typedef struct weft_kernel_call {
 /* What a kernel takes besides dense f32 inputs and outputs. A kernel that takes strided views takes
  * pitched ones. INPLACE: out 0 may lie on an input of the same shape and dtype. EPILOGUE: the op's
  * attribute `then` is applied to out 0. F64: f64 too. ANY_DTYPE: whatever the op's infer lets
- * through. INPLACE_EACH: as INPLACE, for every output. */
+ * through. INPLACE_EACH: every output may lie on any input of the same shape and dtype (no two on
+ * the same one): element i of all inputs is read before element i of any output is written, and
+ * no other element of an input is needed for it. */
 enum {
     WEFT_KERNEL_IN_PITCHED = 1,
     WEFT_KERNEL_OUT_PITCHED = 2,

@@ -81,6 +81,20 @@ static weft_status wide_text(weft__attrs *set, const char *name, const weft_dtyp
     return WEFT_OK;
 }
 
+/* No input tells a random op that it is to give float64. */
+static weft_status wide_random(weft__attrs *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        weft__value *value = &set->attr[i].value;
+        if (strcmp(set->attr[i].name, "dtype") != 0) continue;
+        char *s = weft__strdup("float64");
+        if (!s) return WEFT_E_NOMEM;
+        weft__free(value->s);
+        value->s = s;
+    }
+    return WEFT_OK;
+}
+
 /* The dtype of the op's result before its `then`: that of the same op without it. */
 static weft_status plain_result(const widen *w, const weft__node *node, weft_dtype *dtype)
 {
@@ -129,6 +143,7 @@ static weft_status wide_attrs(widen *w, const weft__node *node, weft__text *attr
     for (uint32_t i = 0; node->op == &weft__op_map && i < node->n_in; i++)
         in[i] = weft__graph_spec(w->src, node->in[i])->dtype;
     if (!st && node->op == &weft__op_map) st = wide_text(set, "expr", in, node->n_in);
+    if (!st && node->op == &weft__op_random) st = wide_random(set);
     if (!st && (node->op->flags & WEFT_OP_EPILOGUE) && weft__attrs_s(set, "then"))
         st = wide_then(w, node, set);
     if (!st) weft__attrs_print(attrs, set, weft__op_attrs(w->src->ctx, node->op));
