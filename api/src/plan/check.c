@@ -155,8 +155,9 @@ static void settle(weft__known *known)
 static weft_status check_node(weft__checker *c, const weft__graph *graph, const weft__node *node,
                               weft__known *known)
 {
-    weft__devices one = { c->devices->ctx, &c->devices->device[node->device < 0 ? 0 : node->device],
-                          1 };
+    weft__devices one = { .ctx = c->devices->ctx,
+                          .device = &c->devices->device[node->device < 0 ? 0 : node->device],
+                          .n = 1 };
     weft__known *in = weft__alloc_n(node->n_in, sizeof *in),
                 *out = weft__alloc_n(node->n_out, sizeof *out);
     weft__trial trial = { node->op->name, node->text,  node->path,    in,
