@@ -71,15 +71,14 @@ static weft_status find_states(weft_build *b, lstm *l)
 /* 0 or 1 / (1 - rate), of shape [batch, n] or [batch, 1, n]. */
 static weft_val drop(weft_build *b, const lstm *l, double rate, int64_t n, int rank)
 {
-    weft_val key = b->api->random(b), u;
     int64_t shape[3] = { l->x.dim[0], 1, n };
-    char text[96], expr[96];
+    char text[96], attrs[128], expr[96];
 
     shape[rank - 1] = n;
-    u = weft_opf(b, "random", key, "dist=uniform shape=%s",
-                 weft_ints_text(text, sizeof text, shape, (uint32_t)rank));
+    snprintf(attrs, sizeof attrs, "dist=uniform shape=%s",
+             weft_ints_text(text, sizeof text, shape, (uint32_t)rank));
     snprintf(expr, sizeof expr, "select(a>=%.17g,%.17g,0.0)", rate, 1 / (1 - rate));
-    return RECURRENT_MAP(b, expr, u);
+    return RECURRENT_MAP(b, expr, weft_random(b, attrs));
 }
 
 static weft_val columns(weft_build *b, weft_val x, int gate, int64_t units)
