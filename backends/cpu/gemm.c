@@ -92,8 +92,8 @@ static int too_large(const weft_product *p)
 
 static weft_status run_product(const weft_kernel_call *call, const weft_product *p)
 {
-    cpu_gemm g = { p->dtype, p->m,     p->n, p->k,     p->a,           p->b, p->a_row, p->a_col,
-                   p->b_row, p->b_col, p->c, p->c_row, p->accumulate };
+    cpu_gemm g = { p->dtype, p->m,     p->n,     p->k, p->a,     p->b,         p->a_row,
+                   p->a_col, p->b_row, p->b_col, p->c, p->c_row, p->accumulate };
     if (too_large(p))
         return cpu_fail(call, WEFT_E_UNSUPPORTED,
                         "a product of %lld x %lld by %lld, or steps between its rows, are beyond "

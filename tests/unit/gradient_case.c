@@ -175,8 +175,15 @@ static void analyse(runner *r)
     }
     for (uint32_t i = 0; i < node->n_out; i++)
         r->known[i].spec = *weft__graph_spec(c->forward, node->out[i]);
-    const weft__trial trial = { node->op->name, node->text,  "case",        in,
-                                node->n_in,     node->n_out, node->n_extra, c->batch };
+    const weft__trial trial = { node->op->name,
+                                node->text,
+                                "case",
+                                in,
+                                node->n_in,
+                                node->n_out,
+                                node->n_extra,
+                                c->batch,
+                                node->region ? node : NULL };
     must(weft__trial_analyse(r->cpu, &trial, r->known), c);
 }
 

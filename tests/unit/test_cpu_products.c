@@ -465,10 +465,10 @@ static void test_service_refuses(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul),      cmocka_unit_test(test_matmul_tiles),
-        cmocka_unit_test(test_matmul_nan),  cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_conv_blocks), cmocka_unit_test(test_conv_large),
-        cmocka_unit_test(test_empty),       cmocka_unit_test(test_service),
+        cmocka_unit_test(test_matmul),          cmocka_unit_test(test_matmul_tiles),
+        cmocka_unit_test(test_matmul_nan),      cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_conv_blocks),     cmocka_unit_test(test_conv_large),
+        cmocka_unit_test(test_empty),           cmocka_unit_test(test_service),
         cmocka_unit_test(test_service_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,8 +159,15 @@ static weft_status check_node(weft__checker *c, const weft__graph *graph, const 
                           1 };
     weft__known *in = weft__alloc_n(node->n_in, sizeof *in),
                 *out = weft__alloc_n(node->n_out, sizeof *out);
-    weft__trial trial = { node->op->name, node->text,  node->path,    in,
-                          node->n_in,     node->n_out, node->n_extra, c->batch };
+    weft__trial trial = { node->op->name,
+                          node->text,
+                          node->path,
+                          in,
+                          node->n_in,
+                          node->n_out,
+                          node->n_extra,
+                          c->batch,
+                          node->region ? node : NULL };
     weft_status st = WEFT_E_NOMEM;
     if (!in || !out) goto out;
     for (uint32_t i = 0; i < node->n_in; i++)

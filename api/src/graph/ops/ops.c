@@ -7,13 +7,17 @@
 #include "registry/registry.h"
 
 const weft_op_class *const weft__core_ops[] = {
-    &weft__op_map,         &weft__op_reduce,      &weft__op_matmul,
-    &weft__op_conv,        &weft__op_reshape,     &weft__op_transpose,
-    &weft__op_slice,       &weft__op_pad,         &weft__op_concat,
-    &weft__op_broadcast,   &weft__op_reverse,     &weft__op_copy,
-    &weft__op_count,       &weft__op_gather,      &weft__op_softmax,
-    &weft__op_log_softmax, &weft__op_scan, &weft__op_scatter_add, &weft__op_random,
-    &weft__op_adam_update, &weft__op_sgd_update,  NULL,
+    &weft__op_map,        &weft__op_reduce,
+    &weft__op_matmul,     &weft__op_conv,
+    &weft__op_reshape,    &weft__op_transpose,
+    &weft__op_slice,      &weft__op_pad,
+    &weft__op_concat,     &weft__op_broadcast,
+    &weft__op_reverse,    &weft__op_copy,
+    &weft__op_count,      &weft__op_gather,
+    &weft__op_softmax,    &weft__op_log_softmax,
+    &weft__op_scan,       &weft__op_scatter_add,
+    &weft__op_random,     &weft__op_adam_update,
+    &weft__op_sgd_update, NULL,
 };
 
 const weft_ext weft__host_extensions[] = { { WEFT_MAP_ID, &weft__map_api }, { NULL, NULL } };
