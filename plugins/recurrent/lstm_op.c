@@ -179,8 +179,6 @@ static const char *const cases[] = {
     ": f32 Bx4x20, f32 5x20, f32 Bx5, f32 Bx5, bool Bx4",
     "go_backwards=true : f32 Bx3x28, f32 7x28, f32 Bx7, f32 Bx7, bool Bx3",
     "go_backwards=true : f32 Bx1x4, f32 1x4, none, f32 Bx1",
-    ": f32 Bx2x520, f32 130x520, f32 Bx130, f32 Bx130, bool Bx2",
-    "go_backwards=true : f32 Bx3x516, f32 129x516",
     NULL,
 };
 const weft_op_class recurrent_lstm = {
