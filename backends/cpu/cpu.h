@@ -4,6 +4,7 @@
 #ifndef WEFT_CPU_H
 #define WEFT_CPU_H
 #include <weft/backend.h>
+#include <weft/gemm.h>
 #include <weft/map.h>
 
 #define CPU_BLOCK 1024                   /* elements that are worked on while they are in cache */
@@ -182,4 +183,5 @@ typedef struct cpu_gemm {
 } cpu_gemm;
 int cpu_gemm_takes(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride);
 void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b, or c += a b */
+extern const weft_gemm_api cpu_gemm_api; /* the same for kernels of plugins */
 #endif

@@ -152,6 +152,14 @@ const extra_case extra_cases[] = {
     { "log_softmax", ": f32 Bx2049" },
     { "log_softmax", "axis=2 : f32 Bx3x7x5" },
     { "log_softmax", "axis=-3 : f32 Bx5x2x3" },
+    /* a product a step: more units than one launch takes */
+    { "lstm", ": f32 Bx2x520, f32 130x520, f32 Bx130, f32 Bx130, bool Bx2" },
+    { "lstm", "go_backwards=true : f32 Bx3x516, f32 129x516" },
+    { "lstm_grad",
+      ": f32 130x520, f32 Bx2x520, f32 Bx2x130, f32 Bx130, f32 Bx2x130, none, none, bool Bx2" },
+    { "lstm_grad",
+      "go_backwards=true : f32 129x516, f32 Bx3x516, f32 Bx3x129, none, none, f32 Bx129" },
+
     { "count", ": f32 " },
     { "count", "axes=(1) : f32 Bx0x3" },
     { "count", "axes=(0,2) : bool 2Bx3x7" },

@@ -102,6 +102,7 @@ typedef struct weft__rewrite {
     weft_status (*region)(void *user, const weft__graph *region, weft__graph **result);
     void *user;
 } weft__rewrite;
+weft_status weft__graph_copy(const weft__graph *graph, weft__graph **copy);
 /* Declares all inputs, in order. */
 weft_status weft__rewrite_begin(const weft__graph *src, weft__rewrite *rewrite);
 /* Of an input, variable, constant or copied node; WEFT_NONE stays. */

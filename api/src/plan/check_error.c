@@ -7,6 +7,7 @@
  *   softmax      relative (|x - max| + K + 40) eps, |x - max| <= |log y| + log K, e^(2 e(x)) - 1
  *   movement     exact; errors move along; count, random bits and uniforms: exact
  *   map, `then`  check_map.c
+ *   scan         its body, step after step (check_scan.c)
  *   others       (K + 32) eps of the op run on magnitudes, K the window or inputs per output: an
  *                estimate
  * eps is 2^-23, twice the unit roundoff: room for second-order terms and other orders of sums. */
@@ -268,10 +269,16 @@ static weft_status analyse_node(weft__devices *cpu, const weft__graph *graph,
         if (node->in[i] != WEFT_NONE) in[i] = known[node->in[i]];
     for (uint32_t i = 0; i < node->n_out; i++)
         out[i].spec = graph->value[node->out[i]].spec;
-    st = weft__trial_analyse(cpu,
-                             &(weft__trial){ node->op->name, node->text, node->path, in, node->n_in,
-                                             node->n_out, node->n_extra, batch },
-                             out);
+    weft__trial trial = { node->op->name,
+                          node->text,
+                          node->path,
+                          in,
+                          node->n_in,
+                          node->n_out,
+                          node->n_extra,
+                          batch,
+                          node->region ? node : NULL };
+    st = weft__trial_analyse(cpu, &trial, out);
     for (uint32_t i = 0; i < node->n_out && !st; i++)
         known[node->out[i]] = out[i];
 out:
@@ -340,6 +347,13 @@ static weft_status analyse_lowered(const job *j, const weft__graph *graph)
     return st;
 }
 
+weft_status weft__graph_analyse(weft__devices *cpu, const weft__graph *graph,
+                                const weft__trial *inputs, weft__known *out)
+{
+    job j = { .cpu = cpu, .trial = inputs, .out = out };
+    return analyse_lowered(&j, graph);
+}
+
 static weft_status analyse_plain(const job *j)
 {
     weft__graph *lowered = NULL;
@@ -381,7 +395,9 @@ static weft_status analyse_then(const job *j, const char *then)
     in[0] = plain;
     for (uint32_t i = 0; i < n_extra; i++)
         in[1 + i] = j->trial->in[base.n_in + i];
-    map = (weft__trial){ "map", text.s, j->trial->path, in, 1 + n_extra, 1, 0, j->trial->batch };
+    map = (weft__trial){
+        "map", text.s, j->trial->path, in, 1 + n_extra, 1, 0, j->trial->batch, NULL
+    };
     st = weft__trial_analyse(j->cpu, &map, j->out);
 out:
     weft__known_finish(&plain);
@@ -399,6 +415,7 @@ weft_status weft__trial_analyse(weft__devices *cpu, const weft__trial *trial, we
     const char *then;
     weft_status st;
     if (!op) return weft__fail_no_op(cpu->ctx, trial->op);
+    if (trial->loop) return weft__scan_analyse(cpu, trial, out);
     if ((st = weft__attrs_parse(trial->attrs, &attrs))) goto out;
     if ((st = weft__attrs_check(attrs, weft__op_attrs(cpu->ctx, op), trial->op, &full))) goto out;
     j.attrs = full;
