@@ -27,9 +27,9 @@ static size_t round_up(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-static void read_shapes(cpu_image *c, const weft_kernel_call *call)
+void cpu_image_init(cpu_image *c, const weft_kernel_call *call, const cpu_conv_views *views)
 {
-    const weft_view *x = call->in[0], *w = call->in[1], *out = call->out[0];
+    const weft_view *x = views->x, *w = views->w, *out = views->y;
     int32_t n = x->rank - 2, skip = CPU_SPATIAL - n;
     int64_t stride[CPU_SPATIAL], pads[2 * CPU_SPATIAL], dilation[CPU_SPATIAL];
     cpu_attr_list(call, "strides", stride, (uint32_t)n, 1);
@@ -62,8 +62,7 @@ static void read_shapes(cpu_image *c, const weft_kernel_call *call)
     c->w = w->data;
 }
 
-/* The step between rows when all but the last dimension of v are evenly spaced rows; 0 when not. */
-static int64_t even_rows(const weft_view *v)
+int64_t cpu_even_rows(const weft_view *v)
 {
     cpu_nest nest;
     int64_t row = v->dim[v->rank - 1];
@@ -75,7 +74,7 @@ static int64_t even_rows(const weft_view *v)
     return nest.rank == 1 && nest.stride[0][0] >= row ? nest.stride[0][0] : 0;
 }
 
-static int is_pointwise(const cpu_image *c)
+int cpu_image_pointwise(const cpu_image *c)
 {
     int yes = c->taps == 1;
     for (int d = 0; d < CPU_SPATIAL; d++)
@@ -97,17 +96,17 @@ static void make_plan(plan *p, const weft_kernel_call *call)
     cpu_image *c = &p->conv;
     memset(p, 0, sizeof *p);
     p->out = call->out[0];
-    read_shapes(c, call);
+    cpu_image_init(c, call, &(cpu_conv_views){ call->in[0], call->in[1], call->out[0] });
     p->block = block_rows(c);
-    c->w_row = even_rows(call->in[1]);
+    c->w_row = cpu_even_rows(call->in[1]);
     if (!c->w_row) {
         c->w_row = c->features;
         p->w_copy = round_up((size_t)call->in[1]->count * c->size);
     }
     p->depthwise = c->in_group == 1 && c->groups > 1;
-    p->a_row = is_pointwise(c) && !p->depthwise ? even_rows(call->in[0]) : 0;
+    p->a_row = cpu_image_pointwise(c) && !p->depthwise ? cpu_even_rows(call->in[0]) : 0;
     p->in_place = p->a_row != 0;
-    p->out_row = even_rows(p->out);
+    p->out_row = cpu_even_rows(p->out);
     p->direct =
         !cpu_node_of(call)->then && p->out_row != 0 && (!p->depthwise || p->out_row == c->features);
     if (!p->in_place && !p->depthwise) p->a_bytes = round_up((size_t)(p->block * c->k) * c->size);

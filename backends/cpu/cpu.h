@@ -43,7 +43,7 @@ typedef struct cpu_kernel {
 
 extern const cpu_kernel cpu_map, cpu_reduce, cpu_matmul, cpu_conv, cpu_reshape, cpu_transpose,
     cpu_slice, cpu_pad, cpu_concat, cpu_broadcast, cpu_reverse, cpu_copy, cpu_gather, cpu_softmax,
-    cpu_log_softmax, cpu_count;
+    cpu_log_softmax, cpu_count, cpu_conv_input_grad, cpu_conv_filter_grad;
 enum {
     CPU_ANY_LAYOUT = WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_PITCHED |
                      WEFT_KERNEL_OUT_STRIDED
@@ -175,4 +175,5 @@ typedef struct cpu_gemm {
 } cpu_gemm;
 int cpu_gemm_takes(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride);
 void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b */
+void cpu_gemm_add(const cpu_gemm *gemm); /* c += a b */
 #endif

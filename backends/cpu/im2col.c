@@ -36,6 +36,19 @@ static int inside(const cpu_image *c, int d, int64_t i)
     return i >= 0 && i < c->in[d];
 }
 
+const char *cpu_conv_tap(const cpu_image *c, const cpu_point *p, int64_t tap)
+{
+    const int64_t k[CPU_SPATIAL] = { tap / c->kernel[2] / c->kernel[1],
+                                     tap / c->kernel[2] % c->kernel[1], tap % c->kernel[2] };
+    int64_t at = p->image * c->x_image;
+    for (int d = 0; d < CPU_SPATIAL; d++) {
+        int64_t i = place(c, d, p->at[d], k[d]);
+        if (!inside(c, d, i)) return NULL;
+        at += i * c->x_step[d];
+    }
+    return c->x + at * (int64_t)c->size;
+}
+
 /* The innermost taps one by one: kernel[2] times in_group elements, starting in row i0, i1 of x. */
 static void taps_apart(const cpu_image *c, const char *x, int64_t at, char *dst)
 {
@@ -117,16 +130,8 @@ static void depthwise_point(const cpu_image *c, const cpu_point *p, void *y)
     int64_t size = (int64_t)c->size;
     memset(y, 0, (size_t)(c->features * size));
     for (int64_t tap = 0; tap < c->taps; tap++) {
-        int64_t k[CPU_SPATIAL] = { tap / c->kernel[2] / c->kernel[1],
-                                   tap / c->kernel[2] % c->kernel[1], tap % c->kernel[2] };
-        const char *x = c->x + p->image * c->x_image * size, *w = c->w + tap * c->w_row * size;
-        int seen = 1;
-        for (int d = 0; d < CPU_SPATIAL && seen; d++) {
-            int64_t i = place(c, d, p->at[d], k[d]);
-            seen = inside(c, d, i);
-            if (seen) x += i * c->x_step[d] * size;
-        }
-        if (!seen) continue;
+        const char *x = cpu_conv_tap(c, p, tap), *w = c->w + tap * c->w_row * size;
+        if (!x) continue;
         if (c->dtype == WEFT_F32)
             add_tap_float(c, x, w, y);
         else
@@ -139,4 +144,44 @@ void cpu_depthwise(const cpu_image *c, int64_t first, int64_t rows, void *dst)
     cpu_point p = cpu_conv_point(c, first);
     for (int64_t row = 0; row < rows; row++, cpu_conv_next(c, &p))
         depthwise_point(c, &p, (char *)dst + row * c->features * (int64_t)c->size);
+}
+
+void cpu_cut_init(cpu_cut *cut, const cpu_image *c, int64_t most)
+{
+    int64_t inner = 1; /* k of one step along d */
+    cut->pieces = cut->most = 1;
+    for (int d = CPU_SPATIAL; d >= 0; d--) {
+        int64_t full = d < CPU_SPATIAL ? c->kernel[d] : c->in_group;
+        int64_t step = inner < most ? most / (inner > 0 ? inner : 1) : 1;
+        cut->full[d] = full;
+        cut->step[d] = step < full ? step : full > 0 ? full : 1;
+        cut->n[d] = full > 0 ? (full + cut->step[d] - 1) / cut->step[d] : 1;
+        cut->pieces *= cut->n[d];
+        cut->most *= cut->step[d];
+        inner *= full;
+    }
+}
+
+int64_t cpu_cut_piece(const cpu_cut *cut, const cpu_image *c, int64_t group, int64_t piece,
+                      cpu_image *part)
+{
+    int64_t at[CPU_SPATIAL + 1], size[CPU_SPATIAL + 1], first = 0;
+    *part = *c;
+    for (int d = CPU_SPATIAL; d >= 0; d--) {
+        at[d] = piece % cut->n[d] * cut->step[d];
+        piece /= cut->n[d];
+        size[d] = cut->full[d] - at[d] < cut->step[d] ? cut->full[d] - at[d] : cut->step[d];
+    }
+    part->taps = 1;
+    for (int d = 0; d < CPU_SPATIAL; d++) {
+        first = first * cut->full[d] + at[d];
+        part->kernel[d] = size[d];
+        part->low[d] -= at[d] * c->dilation[d];
+        part->taps *= size[d];
+    }
+    part->in_group = size[CPU_SPATIAL];
+    part->k = part->taps * part->in_group;
+    part->groups = 1;
+    part->x += (group * c->in_group + at[CPU_SPATIAL]) * c->x_channel * (int64_t)c->size;
+    return first * c->in_group + at[CPU_SPATIAL];
 }

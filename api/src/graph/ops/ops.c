@@ -24,6 +24,8 @@ const weft_op_class *const weft__core_ops[] = {
     &weft__op_gather,
     &weft__op_softmax,
     &weft__op_log_softmax,
+    &weft__op_conv_input_grad,
+    &weft__op_conv_filter_grad,
     NULL,
 };
 

@@ -6,7 +6,7 @@
 extern const weft_op_class weft__op_map, weft__op_reduce, weft__op_matmul, weft__op_conv,
     weft__op_reshape, weft__op_transpose, weft__op_slice, weft__op_pad, weft__op_concat,
     weft__op_broadcast, weft__op_reverse, weft__op_copy, weft__op_count, weft__op_gather,
-    weft__op_softmax, weft__op_log_softmax;
+    weft__op_softmax, weft__op_log_softmax, weft__op_conv_input_grad, weft__op_conv_filter_grad;
 
 /* Spec of input i. */
 weft_status weft__op_in(weft_build *build, uint32_t i, weft_spec *spec);
