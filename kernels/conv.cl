@@ -5,9 +5,9 @@
  * phase, see the same taps.
  *
  * In front stand, as numbers of this step: XD XH XW (input), OD OH OW (output), KD KH KW (filter),
- * SD SH SW (strides), DD DH DW (dilations), PD PH PW (zeros in front, perhaps
- * less than none), TD TH TW and GD GH GW (of the taps, each GD-th serves a phase), CG and FG (channels and
- * filters of a group), GROUPS; XN_S XD_S XH_S XW_S XC_S and ON_S .. OC_S, the strides of memory;
+ * SD SH SW (strides), DD DH DW (dilations), PD PH PW (zeros in front, perhaps less than none), TD
+ * TH TW and GD GH GW (each G-th tap serves a phase), CG and FG (channels and filters of a group),
+ * GROUPS; XN_S XD_S XH_S XW_S XC_S and ON_S .. OC_S, the strides of memory;
  * W_K(k) and W_F(f), where row k (tap by tap, channels innermost) and filter f of w lie; N
  * (images); THEN_AT(v, p, f) (pixel, filter); on CPUs WEFT_CPU WEFT_LANES REALV, VECTORS of a
  * panel of filters, TILE pixels of a tile and REST in a row's last one. Which of the kernels there
@@ -125,8 +125,8 @@ INLINE void tap_any(const int mr, __global const REAL *x, const long *at, const 
 }
 
 #ifdef CONV_ROW
-/* mr pixels of an output row from ow0 on, TW apart, all taps, into tile. The usual padding leaves out the
- * first pixel of a tile or the last one: those taps run at full speed, too. */
+/* mr pixels of an output row from ow0 on, TW apart, all taps, into tile. The usual padding leaves
+ * out the first pixel of a tile or the last one: those taps run at full speed, too. */
 INLINE void row_tile(const int mr, __global const REAL *x, __global const REAL *w, long w_step,
                      long od, long oh, long ow0, REAL *tile)
 {

@@ -1,6 +1,6 @@
-/* conv_filter_grad: the choice among the kernels of conv_filter_grad.cl by shape and device, and
- * into how many parts the pixels are cut: by shapes and the device alone, so that the same run gives
- * the same numbers. A 1 x 1 filter with stride 1 is a matrix product of its own. */
+/* conv_filter_grad: the choice among the kernels of conv_filter_grad.cl and of the number of parts
+ * that the pixels are cut into: by shapes and the device alone, so that the same run gives the same
+ * numbers. A 1 x 1 filter with stride 1 may be a matrix product. */
 #include <string.h>
 #include "conv.h"
 #include "kernels/conv_filter_grad.cl.h"

@@ -1,8 +1,8 @@
 /* conv_input_grad and conv_filter_grad: conv is linear in x and in w, and these are its transposes.
  * With dy of the shape of conv(x, w), size the spatial sizes of what is made, and tap k of output
  * place o at i = o*stride + k*dilation - low:
- *   dx[n,i..,c]    = sum over o.., k.. that meet at i.., and f of c's group, of dy[n,o..,f] w[k..,c,f]
- *   dw[k..,c,f]    = sum over n, o.. of x[n,i..,c] dy[n,o..,f], outside of x 0
+ *   dx[n,i..,c] = sum of dy[n,o..,f] w[k..,c,f] over o.., k.. that meet at i.., and f of c's group
+ *   dw[k..,c,f] = sum of x[n,i..,c] dy[n,o..,f] over n and o..; outside of x 0
  * so <conv(x, w), dy> = <x, conv_input_grad(dy, w)> = <w, conv_filter_grad(x, dy)>: each of the
  * three is what the gradients of the others are made of. */
 #include <stdio.h>
