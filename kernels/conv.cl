@@ -308,27 +308,28 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_depth(CONV_ARG
 #define REAL4 JOIN(REAL, 4)
 #define DEPTH 16
 
-/* Row k of what a phase uses of w: the taps from first on, each G-th, `taps` of them. */
-typedef struct weft_taps {
-    long first, taps;
-} weft_taps;
-INLINE weft_taps taps_of(long at, long D, long T, long G, long K)
+/* Of the taps along an axis a phase, whose first output sees `at`, uses those from `first` on, each
+ * G-th; it may use none. */
+INLINE long first_tap(long at, long D, long T, long G)
 {
-    weft_taps t = { 0, 0 };
-    while (t.first < G && (at + t.first * D) % T != 0)
-        t.first++;
-    if (t.first < G && t.first < K) t.taps = (K - t.first - 1) / G + 1;
-    return t;
+    long tap = 0;
+    while (tap < G && (at + tap * D) % T != 0)
+        tap++;
+    return tap;
 }
+INLINE long count_taps(long first, long G, long K)
+{
+    return first < G && first < K ? (K - first - 1) / G + 1 : 0;
+}
+
+/* Row k of those, in w. */
 #if PHASES == 1
 #define ROW_OF_W(k) (k)
 #else
-#define ROW_OF_W(k)                                                     \
-    ((((jd.first + (k) / CG / jw.taps / jh.taps * GD) * KH + jh.first + \
-       (k) / CG / jw.taps % jh.taps * GH) *                             \
-          KW +                                                          \
-      jw.first + (k) / CG % jw.taps * GW) *                             \
-         CG +                                                           \
+#define ROW_OF_W(k)                                                                    \
+    ((((jd + (k) / CG / nw / nh * GD) * KH + jh + (k) / CG / nw % nh * GH) * KW + jw + \
+      (k) / CG % nw * GW) *                                                            \
+         CG +                                                                          \
      (k) % CG)
 #endif
 
@@ -343,10 +344,10 @@ INLINE weft_taps taps_of(long at, long D, long T, long G, long K)
     const long phase = get_group_id(2), od0 = phase / TW / TH, oh0 = phase / TW % TH;            \
     const long ow0 = phase % TW, QD = (OD - od0 + TD - 1) / TD, QH = (OH - oh0 + TH - 1) / TH;   \
     const long QW = (OW - ow0 + TW - 1) / TW, pixels = N * QD * QH * QW;                         \
-    const weft_taps jd = taps_of(od0 * SD - PD, DD, TD, GD, KD);                                 \
-    const weft_taps jh = taps_of(oh0 * SH - PH, DH, TH, GH, KH);                                 \
-    const weft_taps jw = taps_of(ow0 * SW - PW, DW, TW, GW, KW);                                 \
-    const long rows = jd.taps * jh.taps * jw.taps * CG;                                          \
+    const long jd = first_tap(od0 * SD - PD, DD, TD, GD), nd = count_taps(jd, GD, KD);           \
+    const long jh = first_tap(oh0 * SH - PH, DH, TH, GH), nh = count_taps(jh, GH, KH);           \
+    const long jw = first_tap(ow0 * SW - PW, DW, TW, GW), nw = count_taps(jw, GW, KW);           \
+    const long rows = nd * nh * nw * CG;                                                         \
     const long tiles = (FG + 16 * P - 1) / (16 * P);                                             \
     const long g = get_group_id(1) / tiles, p0 = get_group_id(0) * 16 * P;                       \
     const long q0 = get_group_id(1) % tiles * 16 * P, f0 = g * FG + q0;                          \
@@ -366,9 +367,9 @@ INLINE weft_taps taps_of(long at, long D, long T, long G, long K)
     }                                                                                            \
     for (long k0 = 0; k0 < rows; k0 += DEPTH) {                                                  \
         const long k = k0 + x, c = k % CG, t = k / CG;                                           \
-        const long kd = (jd.first + t / jw.taps / jh.taps * GD) * DD;                            \
-        const long kh = (jh.first + t / jw.taps % jh.taps * GH) * DH;                            \
-        const long kw = (jw.first + t % jw.taps * GW) * DW;                                      \
+        const long kd = (jd + t / nw / nh * GD) * DD;                                            \
+        const long kh = (jh + t / nw % nh * GH) * DH;                                            \
+        const long kw = (jw + t % nw * GW) * DW;                                                 \
         _Pragma("unroll") for (int e = 0; e < P; e++)                                            \
         {                                                                                        \
             const long id = (d[e] + kd) / TD, ih = (h[e] + kh) / TH, iw = (v[e] + kw) / TW;      \

@@ -223,7 +223,10 @@ static weft_status run(const weft_kernel_call *call)
                         "(2^31 - 1)",
                         (long long)p.conv.features);
     }
-    if (!p.conv.rows) p.conv.x = p.dy.x = p.dw; /* never read; they may have no memory at all */
+    if (!p.conv.rows) { /* a sum of nothing */
+        memset(p.dw, 0, p.count * p.conv.size);
+        return WEFT_OK;
+    }
     p.sums = call->scratch;
     p.temp = p.sums + p.sums_bytes;
     tasks = (uint64_t)(p.parts * (p.depthwise ? 1 : p.conv.groups * p.cut.pieces));

@@ -75,7 +75,7 @@ const extra_case extra_cases[] = {
     { "conv_input_grad", "size=(5,4) groups=3 : f32 Bx4x2x6, f32 2x3x1x6" },
     { "conv_input_grad", "size=(11,29) groups=40 strides=(2,2) : f32 Bx5x14x40, f32 3x3x1x40" },
     { "conv_input_grad", "size=(8) strides=(2) groups=2 : f32 Bx3x4, f32 3x3x4" },
-    { "conv_input_grad", "size=(1) : f32 Bx0x4, f32 3x3x4" },
+    { "conv_input_grad", "size=(2) : f32 Bx0x4, f32 3x3x4" },
     { "conv_input_grad", "size=(4,4,5) strides=(2,2,2) groups=4 : f32 Bx2x1x2x8, f32 2x3x2x1x8" },
     { "conv_input_grad", "size=(7,7) : f32 2x5x5x4, f32 3x3x3x4" },
     { "conv_input_grad",
@@ -100,7 +100,7 @@ const extra_case extra_cases[] = {
     { "conv_filter_grad", "size=(3,3) groups=40 strides=(2,2) : f32 Bx11x29x40, f32 Bx5x14x40" },
     { "conv_filter_grad", "size=(1,1) : f32 Bx9x11x130, f32 Bx9x11x70" },
     { "conv_filter_grad", "size=(3) strides=(2) groups=2 : f32 Bx8x6, f32 Bx3x4" },
-    { "conv_filter_grad", "size=(3) : f32 Bx1x3, f32 Bx0x4" },
+    { "conv_filter_grad", "size=(3) : f32 Bx2x3, f32 Bx0x4" },
     { "conv_filter_grad", "size=(2,3,2) strides=(2,2,2) groups=4 : f32 Bx4x4x5x4, f32 Bx2x1x2x8" },
 
     { "reduce", "fn=sum axes=(1) : f32 Bx10007" },
