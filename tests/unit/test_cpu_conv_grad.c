@@ -171,7 +171,7 @@ static void run_and_check(const problem *p, kind makes, int dense)
 static void test_definition(void **unused)
 {
     (void)unused;
-    for (uint64_t round = 0; round < 500; round++) {
+    for (uint64_t round = 0; round < 300; round++) {
         problem p = { 0 };
         random_seed(round);
         if (!random_problem(&p, round)) continue;
@@ -186,10 +186,10 @@ static void test_blocks(void **unused)
     static const struct {
         int64_t size, kernel, stride, groups, in_group, out_group, images;
     } shapes[] = {
-        { 33, 3, 1, 1, 7, 5, 2 },   { 27, 3, 2, 1, 5, 7, 2 },    { 33, 1, 1, 1, 9, 11, 2 },
-        { 19, 1, 2, 1, 9, 11, 2 },  { 5, 3, 1, 1, 230, 220, 1 }, { 4, 2, 2, 1, 600, 1100, 1 },
-        { 3, 1, 1, 1, 1100, 7, 2 }, { 31, 3, 1, 12, 1, 1, 3 },   { 23, 3, 2, 6, 1, 2, 2 },
-        { 40, 20, 1, 1, 3, 4, 1 },  { 26, 3, 1, 4, 3, 2, 2 },
+        { 33, 3, 1, 1, 7, 5, 2 },   { 27, 3, 2, 1, 5, 7, 2 },   { 33, 1, 1, 1, 9, 11, 2 },
+        { 19, 1, 2, 1, 9, 11, 2 },  { 5, 3, 1, 1, 60, 120, 1 }, { 4, 2, 1, 1, 140, 300, 1 },
+        { 3, 1, 1, 1, 1100, 7, 2 }, { 3, 1, 1, 1, 7, 1100, 2 }, { 31, 3, 1, 12, 1, 1, 3 },
+        { 23, 3, 2, 6, 1, 2, 2 },   { 24, 20, 1, 1, 3, 4, 1 },  { 26, 3, 1, 4, 3, 2, 2 },
     };
     (void)unused;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
