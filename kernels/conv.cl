@@ -136,14 +136,14 @@ INLINE void row_tile(const int mr, __global const REAL *x, __global const REAL *
 #pragma unroll
         for (int v = 0; v < VECTORS; v++)
             acc[r][v] = (REALV)(0);
-    for (int kd = 0; kd < KD; kd++) {
+    for (long kd = 0; kd < KD; kd++) {
         const long td = od * SD - PD + kd * DD;
         if (!SEES(td, TD, XD)) continue;
-        for (int kh = 0; kh < KH; kh++) {
+        for (long kh = 0; kh < KH; kh++) {
             const long th = oh * SH - PH + kh * DH;
             if (!SEES(th, TH, XH)) continue;
             __global const REAL *line = x + td / TD * XD_S + th / TH * XH_S;
-            for (int kw = 0; kw < KW; kw++) {
+            for (long kw = 0; kw < KW; kw++) {
                 const long tw = ow0 * SW - PW + kw * DW, iw = tw / TW;
                 if (tw % TW) continue;
                 __global const REAL *right = w + ((kd * KH + kh) * KW + kw) * CG * w_step;
@@ -234,9 +234,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_flat(CONV_ARGS
         for (int k = 0; k < VECTORS; k++)
             acc[r][k] = (REALV)(0);
     }
-    for (int kd = 0; kd < KD; kd++)
-        for (int kh = 0; kh < KH; kh++)
-            for (int kw = 0; kw < KW; kw++) {
+    for (long kd = 0; kd < KD; kd++)
+        for (long kh = 0; kh < KH; kh++)
+            for (long kw = 0; kw < KW; kw++) {
                 long at[TILE];
                 int ok[TILE], any = 0;
 #pragma unroll
@@ -281,9 +281,9 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_depth(CONV_ARG
         REAL sum[WIDE];
         for (int l = 0; l < WIDE; l++)
             sum[l] = 0;
-        for (int kd = 0; kd < KD; kd++)
-            for (int kh = 0; kh < KH; kh++)
-                for (int kw = 0; kw < KW; kw++) {
+        for (long kd = 0; kd < KD; kd++)
+            for (long kh = 0; kh < KH; kh++)
+                for (long kw = 0; kw < KW; kw++) {
                     const long td = od * SD - PD + kd * DD, th = oh * SH - PH + kh * DH;
                     const long tw = ow * SW - PW + kw * DW;
                     if (!SEES(td, TD, XD) || !SEES(th, TH, XH) || !SEES(tw, TW, XW)) continue;
@@ -323,15 +323,12 @@ INLINE long count_taps(long first, long G, long K)
 }
 
 /* Row k of those, in w. */
-#if PHASES == 1
-#define ROW_OF_W(k) (k)
-#else
-#define ROW_OF_W(k)                                                                    \
-    ((((jd + (k) / CG / nw / nh * GD) * KH + jh + (k) / CG / nw % nh * GH) * KW + jw + \
-      (k) / CG % nw * GW) *                                                            \
-         CG +                                                                          \
-     (k) % CG)
-#endif
+#define ROW_OF_W(k)                                                                             \
+    (PHASES == 1 ? (k)                                                                          \
+                 : (((jd + (k) / CG / nw / nh * GD) * KH + jh + (k) / CG / nw % nh * GH) * KW + \
+                    jw + (k) / CG % nw * GW) *                                                  \
+                           CG +                                                                 \
+                       (k) % CG)
 
 /* Implicit matrix product: pixels by filters through local memory. A group of 16 x 16 items makes
  * a tile of side = 16 * P pixels and filters, P x P results an item: pixels q * 64 + y * 4 + 0..3,

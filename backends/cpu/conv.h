@@ -39,20 +39,30 @@ void cpu_conv_next(const cpu_image *conv, cpu_point *point);
 /* What tap `tap` sees there of image x, in channel 0; NULL: outside. */
 const char *cpu_conv_tap(const cpu_image *conv, const cpu_point *point, int64_t tap);
 
-/* dst[rows][k]: what the taps of `group` see from output points first .. first + rows - 1; 0
- * outside. */
-void cpu_im2col(const cpu_image *conv, int64_t group, int64_t first, int64_t rows, void *dst);
+/* What is gathered at once: for so many output points, what some taps see in some channels of a
+ * group. */
+typedef struct cpu_piece {
+    int64_t group, first, rows, tap, taps, channel, channels;
+} cpu_piece;
+/* dst[rows][taps * channels]; 0 outside. */
+void cpu_im2col(const cpu_image *conv, const cpu_piece *piece, void *dst);
 /* One input channel a group: dst[rows][features], without gemm. */
 void cpu_depthwise(const cpu_image *conv, int64_t first, int64_t rows, void *dst);
 
-/* The k = taps * in_group of a group cut into pieces, none longer than `most`: a piece is a box of
- * taps and channels whose rows of w are neighbours. */
+/* ---- conv_cut.c ---- */
+/* Points of a task that holds up to `line` numbers for each: about half of a cache of them, and a
+ * bounded number of bytes if as few as `least` of a point's are there at a time. */
+int64_t cpu_conv_block(const cpu_image *conv, int64_t line, int64_t least);
+/* The k = taps * in_group of a group in pieces of about equal length: some whole taps, or some
+ * channels of one. */
 typedef struct cpu_cut {
-    int64_t full[CPU_SPATIAL + 1], step[CPU_SPATIAL + 1]; /* taps, then channels */
-    int64_t n[CPU_SPATIAL + 1], pieces, most;             /* most: the k of the longest */
+    int64_t taps, channels; /* of a piece; the last ones may have less */
+    int64_t of_tap, pieces; /* of_tap: pieces that one tap is cut into */
 } cpu_cut;
-void cpu_cut_init(cpu_cut *cut, const cpu_image *conv, int64_t most);
-/* Piece `piece` of `group` as an image of its own with one group; returns its first row of k. */
-int64_t cpu_cut_piece(const cpu_cut *cut, const cpu_image *conv, int64_t group, int64_t piece,
-                      cpu_image *part);
+/* No piece has more than `most` numbers, nor bytes without bound for `rows` points. */
+cpu_cut cpu_cut_of(const cpu_image *conv, int64_t rows, int64_t most);
+/* Sets taps and channels of the piece; returns its first row of k. */
+int64_t cpu_cut_piece(const cpu_cut *cut, const cpu_image *conv, int64_t number, cpu_piece *piece);
+/* Bytes, so that what is behind them is aligned, too. */
+size_t cpu_conv_round(size_t bytes);
 #endif

@@ -8,9 +8,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define BLOCK_BYTES (512u * 1024u) /* gathered rows: about half of a second-level cache */
-#define MIN_ROWS 32
-#define MAX_ROWS 512
 #define MAX_K 512 /* numbers of a gathered row */
 #define TASKS 32  /* enough for all threads */
 #define PARTS_BYTES (16u * 1024u * 1024u)
@@ -27,11 +24,6 @@ typedef struct plan {
     char *sums, *temp; /* of parts; one part: dw itself */
     void *dw;
 } plan;
-
-static size_t round_up(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
 
 static int64_t limit(int64_t value, int64_t low, int64_t high)
 {
@@ -59,11 +51,8 @@ static void dy_image(plan *p, const weft_view *dy)
 static void make_parts(plan *p)
 {
     const cpu_image *c = &p->conv;
-    int64_t bytes = (p->cut.most > c->out_group ? p->cut.most : c->out_group) * (int64_t)c->size;
     int64_t others = p->depthwise ? 1 : c->groups * p->cut.pieces;
-    size_t dw_bytes = round_up(p->count * c->size);
-    p->block = limit((int64_t)BLOCK_BYTES / (bytes ? bytes : 1) / 8 * 8, MIN_ROWS, MAX_ROWS);
-    p->block = limit(p->block, 1, c->rows > 0 ? c->rows : 1);
+    size_t dw_bytes = cpu_conv_round(p->count * c->size);
     p->blocks = limit((c->rows + p->block - 1) / p->block, 1, INT64_MAX);
     p->parts = limit((TASKS + others - 1) / others, 1, p->blocks);
     p->parts = limit(p->parts, 1, limit((int64_t)(PARTS_BYTES / (dw_bytes + 1)), 1, TASKS));
@@ -74,19 +63,23 @@ static void make_plan(plan *p, const weft_kernel_call *call)
 {
     cpu_image *c = &p->conv;
     const weft_view *x = call->in[0], *dy = call->in[1], *dw = call->out[0];
+    int64_t k, longest; /* of a gathered row; of that and a row of dy */
     memset(p, 0, sizeof *p);
     cpu_image_init(c, call, &(cpu_conv_views){ x, dw, dy });
     dy_image(p, dy);
     p->count = (size_t)dw->count;
     p->dw = dw->data;
     p->depthwise = c->in_group == 1 && c->groups > 1;
-    cpu_cut_init(&p->cut, c, MAX_K);
+    p->cut = cpu_cut_of(c, 0, MAX_K);
+    k = p->cut.taps * p->cut.channels;
+    longest = k > c->out_group ? k : c->out_group;
+    p->block = limit(cpu_conv_block(c, longest, longest), 1, INT64_MAX);
     make_parts(p);
     p->a_row = cpu_image_pointwise(c) ? cpu_even_rows(x) : 0;
     p->dy_row = cpu_even_rows(dy);
     if (p->depthwise) return;
-    if (!p->a_row) p->a_bytes = round_up((size_t)(p->block * p->cut.most) * c->size);
-    if (!p->dy_row) p->dy_bytes = round_up((size_t)(p->block * c->out_group) * c->size);
+    if (!p->a_row) p->a_bytes = cpu_conv_round((size_t)(p->block * k) * c->size);
+    if (!p->dy_row) p->dy_bytes = cpu_conv_round((size_t)(p->block * c->out_group) * c->size);
     p->temp_size = p->a_bytes + p->dy_bytes;
 }
 
@@ -96,35 +89,43 @@ static char *sums_of(const plan *p, int64_t part)
     return p->parts == 1 ? p->dw : p->sums + (size_t)part * (p->sums_bytes / (size_t)p->parts);
 }
 
-typedef struct piece {
-    cpu_image x;
-    int64_t group;
-    char *dw; /* its first number */
-} piece;
-
-static void add_block(const plan *p, const piece *q, int64_t block, int first, char *temp)
+/* dw (+)= what one piece sees of its points, turned, times dy there. */
+static void multiply(const plan *p, const cpu_piece *piece, char *dw, int add, char *temp)
 {
     const cpu_image *c = &p->conv;
-    int64_t size = (int64_t)c->size, row = block * p->block;
-    int64_t rows = limit(c->rows - row, 0, p->block);
-    const char *dy = p->dy.x + (row * p->dy_row + q->group * c->out_group) * size;
-    cpu_gemm g = { c->dtype, q->x.k, c->out_group, rows, temp,  dy,
-                   1,        q->x.k, p->dy_row,    1,    q->dw, c->features };
+    int64_t size = (int64_t)c->size, k = piece->taps * piece->channels;
+    int64_t filter = piece->group * c->out_group;
+    cpu_gemm g = { .dtype = c->dtype,
+                   .m = k,
+                   .n = c->out_group,
+                   .k = piece->rows,
+                   .a = temp,
+                   .b = p->dy.x + (piece->first * p->dy_row + filter) * size,
+                   .a_row = 1,
+                   .a_col = k,
+                   .b_row = p->dy_row,
+                   .b_col = 1,
+                   .c = dw,
+                   .ldc = c->features,
+                   .add = add };
     if (p->a_row) {
-        g.a = q->x.x + row * p->a_row * size;
+        int64_t channel = piece->group * c->in_group + piece->channel;
+        g.a = c->x + (piece->first * p->a_row + channel) * size;
         g.a_col = p->a_row;
-    } else if (q->x.k > 0) {
-        cpu_im2col(&q->x, 0, row, rows, temp);
+    } else if (k > 0) {
+        cpu_im2col(c, piece, temp);
     }
     if (!p->dy_row) {
+        cpu_piece all = { .group = piece->group,
+                          .first = piece->first,
+                          .rows = piece->rows,
+                          .taps = 1,
+                          .channels = c->out_group };
         g.b = temp + p->a_bytes;
         g.b_row = c->out_group;
-        cpu_im2col(&p->dy, q->group, row, rows, temp + p->a_bytes);
+        cpu_im2col(&p->dy, &all, temp + p->a_bytes);
     }
-    if (first)
-        cpu_gemm_run(&g);
-    else
-        cpu_gemm_add(&g);
+    cpu_gemm_run(&g);
 }
 
 /* Part by part; in each, groups and the pieces of k. */
@@ -134,11 +135,15 @@ static void grad_task(void *user, uint64_t task, uint32_t thread)
     const cpu_image *c = &p->conv;
     int64_t others = c->groups * p->cut.pieces, part = (int64_t)task / others;
     int64_t begin = part * p->blocks / p->parts, end = (part + 1) * p->blocks / p->parts;
-    piece q = { .group = (int64_t)task % others / p->cut.pieces };
-    int64_t k = cpu_cut_piece(&p->cut, c, q.group, (int64_t)task % p->cut.pieces, &q.x);
-    q.dw = sums_of(p, part) + (k * c->features + q.group * c->out_group) * (int64_t)c->size;
-    for (int64_t block = begin; block < end; block++)
-        add_block(p, &q, block, block == begin, p->temp + thread * p->temp_size);
+    cpu_piece piece = { .group = (int64_t)task % others / p->cut.pieces };
+    int64_t row = cpu_cut_piece(&p->cut, c, (int64_t)task % p->cut.pieces, &piece);
+    int64_t at = row * c->features + piece.group * c->out_group;
+    char *dw = sums_of(p, part) + at * (int64_t)c->size;
+    for (int64_t block = begin; block < end; block++) {
+        piece.first = block * p->block;
+        piece.rows = limit(c->rows - piece.first, 0, p->block);
+        multiply(p, &piece, dw, block > begin, p->temp + thread * p->temp_size);
+    }
 }
 
 #define NUMBERS(T)                                                                             \
@@ -206,6 +211,11 @@ static void sum_task(void *user, uint64_t task, uint32_t thread)
         sum_parts_double(p, first, left);
 }
 
+static uint64_t n_tasks(const plan *p)
+{
+    return (uint64_t)(p->parts * (p->depthwise ? 1 : p->conv.groups * p->cut.pieces));
+}
+
 static int too_large(const plan *p)
 {
     return p->conv.features > INT_MAX || p->a_row > INT_MAX || p->dy_row > INT_MAX;
@@ -214,7 +224,7 @@ static int too_large(const plan *p)
 static weft_status run(const weft_kernel_call *call)
 {
     plan p;
-    uint64_t tasks, work;
+    uint64_t work;
     if (!call->out[0]->count || !call->out[0]->data) return WEFT_OK;
     make_plan(&p, call);
     if (too_large(&p)) {
@@ -229,9 +239,9 @@ static weft_status run(const weft_kernel_call *call)
     }
     p.sums = call->scratch;
     p.temp = p.sums + p.sums_bytes;
-    tasks = (uint64_t)(p.parts * (p.depthwise ? 1 : p.conv.groups * p.cut.pieces));
     work = call->in[1]->count * (uint64_t)(p.conv.k / 4 + 1);
-    cpu_parallel(cpu_threads(call, work), tasks, p.depthwise ? depthwise_task : grad_task, &p);
+    cpu_parallel(cpu_threads(call, work), n_tasks(&p), p.depthwise ? depthwise_task : grad_task,
+                 &p);
     if (p.parts > 1)
         cpu_parallel(cpu_threads(call, p.count * (uint64_t)p.parts / 4),
                      (p.count + SUM_BLOCK - 1) / SUM_BLOCK, sum_task, &p);
@@ -241,8 +251,10 @@ static weft_status run(const weft_kernel_call *call)
 static size_t scratch(const weft_kernel_call *call)
 {
     plan p;
+    uint64_t threads = cpu_node_of(call)->dev->threads;
     make_plan(&p, call);
-    return p.sums_bytes + cpu_node_of(call)->dev->threads * p.temp_size;
+    if (threads > n_tasks(&p)) threads = n_tasks(&p);
+    return p.sums_bytes + threads * p.temp_size;
 }
 
 static int supports(const weft_kernel_call *call, char *why, size_t size)

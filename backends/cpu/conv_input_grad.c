@@ -10,9 +10,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define BLOCK_BYTES (512u * 1024u) /* gathered rows: about half of a second-level cache */
-#define MIN_ROWS 32
-#define MAX_ROWS 512
 #define MAX_K 1024 /* numbers of a gathered row */
 
 typedef struct plan {
@@ -126,20 +123,6 @@ static void phase_init(const plan *p, int64_t number, phase *ph)
     m->k = m->taps * m->in_group;
 }
 
-static size_t round_up(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
-static int64_t block_rows(const plan *p, const phase *largest, int64_t k)
-{
-    int64_t bytes = (k > p->channels ? k : p->channels) * (int64_t)p->conv.size;
-    int64_t rows = bytes > 0 ? (int64_t)BLOCK_BYTES / bytes / 8 * 8 : MAX_ROWS;
-    if (rows < MIN_ROWS) rows = MIN_ROWS;
-    if (rows > MAX_ROWS) rows = MAX_ROWS;
-    return least(rows, largest->image.rows);
-}
-
 /* Where the numbers of w are read: in place, or out of scratch memory. */
 static void place_filter(plan *p)
 {
@@ -155,7 +138,7 @@ static void place_filter(plan *p)
     p->b_row = c->in_group;
     p->b_col = 1;
     p->b = p->out->data; /* of nothing */
-    p->packed = round_up((size_t)w->count * c->size);
+    p->packed = cpu_conv_round((size_t)w->count * c->size);
 }
 
 static void make_plan(plan *p, const weft_kernel_call *call)
@@ -163,7 +146,7 @@ static void make_plan(plan *p, const weft_kernel_call *call)
     cpu_image *c = &p->conv;
     phase largest;
     int steps = 0;
-    int64_t k; /* of the longest gathered row */
+    int64_t k, longest; /* of a gathered row; of that and a row of dx */
     memset(p, 0, sizeof *p);
     p->dy = call->in[0];
     p->w = call->in[1];
@@ -186,55 +169,52 @@ static void make_plan(plan *p, const weft_kernel_call *call)
     for (int d = 0; d < CPU_SPATIAL; d++)
         k *= taps_of(p, d, 0);
     k = least(k, MAX_K);
-    p->block = block_rows(p, &largest, k);
+    longest = k > p->channels ? k : p->channels;
+    p->block = cpu_conv_block(&largest.image, longest, longest);
     p->blocks = p->block ? (largest.image.rows + p->block - 1) / p->block : 0;
     p->a_row = cpu_image_pointwise(c) && !p->depthwise ? cpu_even_rows(p->dy) : 0;
     p->out_row = cpu_even_rows(p->out);
     p->direct = !cpu_node_of(call)->then && !steps && p->out_row != 0 &&
                 (!p->depthwise || p->out_row == p->channels);
-    if (!p->a_row && !p->depthwise) p->a_bytes = round_up((size_t)(p->block * k) * c->size);
+    if (!p->a_row && !p->depthwise) p->a_bytes = cpu_conv_round((size_t)(p->block * k) * c->size);
     if (!p->direct) {
-        p->c_bytes = round_up((size_t)(p->block * p->channels) * c->size);
+        p->c_bytes = cpu_conv_round((size_t)(p->block * p->channels) * c->size);
         p->temp_size = cpu_job_temp(1 + call->n_extra);
     }
     p->temp_size += p->a_bytes + p->c_bytes;
 }
 
 /* One block of one group; c_at: the block's first result, of group 0. */
-static void multiply(const plan *p, const phase *ph, int64_t group, const int64_t range[2],
-                     char *c_at, char *a_temp)
+static void multiply(const plan *p, const phase *ph, cpu_piece *piece, char *c_at, char *a_temp)
 {
     const cpu_image *m = &ph->image;
-    int64_t size = (int64_t)m->size, own = m->k * m->out_group * group;
+    int64_t size = (int64_t)m->size, own = m->k * m->out_group * piece->group;
     const char *b = p->packed ? p->b + (packed_before(p, ph) + own) * size
-                              : p->b + group * m->in_group * p->b_row * size;
-    cpu_cut cut;
-    cpu_cut_init(&cut, m, MAX_K);
-    for (int64_t piece = 0; piece < cut.pieces; piece++) {
-        cpu_image part;
-        int64_t k = cpu_cut_piece(&cut, m, group, piece, &part);
+                              : p->b + piece->group * m->in_group * p->b_row * size;
+    cpu_cut cut = cpu_cut_of(m, p->block, MAX_K);
+    for (int64_t i = 0; i < cut.pieces; i++) {
+        int64_t row = cpu_cut_piece(&cut, m, i, piece), k = piece->taps * piece->channels;
         cpu_gemm g = { m->dtype,
-                       range[1],
+                       piece->rows,
                        m->out_group,
-                       part.k,
+                       k,
                        a_temp,
-                       b + k * p->b_row * size,
-                       part.k,
+                       b + row * p->b_row * size,
+                       k,
                        1,
                        p->b_row,
                        p->b_col,
-                       c_at + group * m->out_group * size,
-                       p->direct ? p->out_row : p->channels };
+                       c_at + piece->group * m->out_group * size,
+                       p->direct ? p->out_row : p->channels,
+                       i > 0 };
         if (p->a_row) {
-            g.a = part.x + range[0] * p->a_row * size;
+            int64_t channel = piece->group * m->in_group + piece->channel;
+            g.a = m->x + (piece->first * p->a_row + channel) * size;
             g.a_row = p->a_row;
-        } else if (part.k > 0) {
-            cpu_im2col(&part, 0, range[0], range[1], a_temp);
+        } else if (k > 0) {
+            cpu_im2col(m, piece, a_temp);
         }
-        if (piece)
-            cpu_gemm_add(&g);
-        else
-            cpu_gemm_run(&g);
+        cpu_gemm_run(&g);
     }
 }
 
@@ -310,8 +290,9 @@ static void grad_task(void *user, uint64_t task, uint32_t thread)
     if (p->depthwise) {
         depthwise(p, &ph, range, c_at);
     } else {
-        for (int64_t group = 0; group < p->conv.groups; group++)
-            multiply(p, &ph, group, range, c_at, temp);
+        cpu_piece piece = { .first = range[0], .rows = range[1] };
+        for (; piece.group < p->conv.groups; piece.group++)
+            multiply(p, &ph, &piece, c_at, temp);
     }
     if (!p->direct) store(p, &ph, range, c_at, c_at + p->c_bytes);
 }
@@ -358,6 +339,11 @@ static void pack(const weft_kernel_call *call, plan *p, char *to)
                 pack_phase(call, p, &ph, to);
 }
 
+static uint64_t n_tasks(const plan *p)
+{
+    return (uint64_t)(p->phases * p->blocks);
+}
+
 static int too_large(const plan *p)
 {
     return p->channels > INT_MAX || p->conv.features > INT_MAX || p->b_row > INT_MAX ||
@@ -381,16 +367,18 @@ static weft_status run(const weft_kernel_call *call)
         p.temp += p.packed;
     }
     if (!p.direct) cpu_then_job(&p.job, call, p.conv.dtype);
-    cpu_parallel(cpu_threads(call, call->in[0]->count * (uint64_t)(p.conv.k / 4 + 1)),
-                 (uint64_t)(p.phases * p.blocks), grad_task, &p);
+    cpu_parallel(cpu_threads(call, call->in[0]->count * (uint64_t)(p.conv.k / 4 + 1)), n_tasks(&p),
+                 grad_task, &p);
     return WEFT_OK;
 }
 
 static size_t scratch(const weft_kernel_call *call)
 {
     plan p;
+    uint64_t threads = cpu_node_of(call)->dev->threads;
     make_plan(&p, call);
-    return p.packed + cpu_node_of(call)->dev->threads * p.temp_size;
+    if (threads > n_tasks(&p)) threads = n_tasks(&p);
+    return p.packed + threads * p.temp_size;
 }
 
 static int supports(const weft_kernel_call *call, char *why, size_t size)

@@ -1,5 +1,5 @@
-/* gemm by OpenBLAS: c = a b for row-major matrices, transposes by strides. One thread a call; the
- * ops cut their products into tiles (threads.c says why). */
+/* gemm by OpenBLAS: c = a b, or c += a b, for row-major matrices, transposes by strides. One thread
+ * a call; the ops cut their products into tiles (threads.c says why). */
 #include "cpu.h"
 #include <assert.h>
 #include <cblas.h>
@@ -43,47 +43,38 @@ static void clear_rows(const cpu_gemm *g)
 }
 
 /* One row: gemm would pack all of b to read it once. */
-static void row_times_matrix(const cpu_gemm *g, const matrix *b, int add)
+static void row_times_matrix(const cpu_gemm *g, const matrix *b)
 {
     blasint rows = (blasint)(b->trans == CblasNoTrans ? g->k : g->n);
     blasint cols = (blasint)(b->trans == CblasNoTrans ? g->n : g->k);
     enum CBLAS_TRANSPOSE t = b->trans == CblasNoTrans ? CblasTrans : CblasNoTrans;
     blasint step = (blasint)(g->k > 1 ? g->a_col : 1);
-    if (!add) clear_rows(g); /* beta 0 with a NaN in c is left to chance by BLAS */
+    if (!g->add) clear_rows(g); /* beta 0 with a NaN in c is left to chance by BLAS */
     if (g->dtype == WEFT_F32)
         cblas_sgemv(CblasRowMajor, t, rows, cols, 1, b->data, b->ld, g->a, step, 1, g->c, 1);
     else
         cblas_dgemv(CblasRowMajor, t, rows, cols, 1, b->data, b->ld, g->a, step, 1, g->c, 1);
 }
 
-static void run(const cpu_gemm *g, int add)
+void cpu_gemm_run(const cpu_gemm *g)
 {
     matrix a = matrix_of(g->a, (int64_t[]){ g->m, g->k }, g->a_row, g->a_col);
     matrix b = matrix_of(g->b, (int64_t[]){ g->k, g->n }, g->b_row, g->b_col);
     blasint m = (blasint)g->m, n = (blasint)g->n, k = (blasint)g->k, ldc = (blasint)g->ldc;
+    float beta = g->add ? 1 : 0;
     if (g->m <= 0 || g->n <= 0) return;
     if (g->k <= 0) {
-        if (!add) clear_rows(g);
+        if (!g->add) clear_rows(g);
         return;
     }
     assert(g->ldc >= g->n);
     if (g->m == 1 && (g->k == 1 || g->a_col > 0)) {
-        row_times_matrix(g, &b, add);
+        row_times_matrix(g, &b);
     } else if (g->dtype == WEFT_F32) {
-        cblas_sgemm(CblasRowMajor, a.trans, b.trans, m, n, k, 1, a.data, a.ld, b.data, b.ld, add,
+        cblas_sgemm(CblasRowMajor, a.trans, b.trans, m, n, k, 1, a.data, a.ld, b.data, b.ld, beta,
                     g->c, ldc);
     } else {
-        cblas_dgemm(CblasRowMajor, a.trans, b.trans, m, n, k, 1, a.data, a.ld, b.data, b.ld, add,
+        cblas_dgemm(CblasRowMajor, a.trans, b.trans, m, n, k, 1, a.data, a.ld, b.data, b.ld, beta,
                     g->c, ldc);
     }
-}
-
-void cpu_gemm_run(const cpu_gemm *g)
-{
-    run(g, 0);
-}
-
-void cpu_gemm_add(const cpu_gemm *g)
-{
-    run(g, 1);
 }

@@ -49,15 +49,21 @@ const char *cpu_conv_tap(const cpu_image *c, const cpu_point *p, int64_t tap)
     return c->x + at * (int64_t)c->size;
 }
 
-/* The innermost taps one by one: kernel[2] times in_group elements, starting in row i0, i1 of x. */
-static void taps_apart(const cpu_image *c, const char *x, int64_t at, char *dst)
+/* Taps begin .. end - 1 of an innermost line of the window, and where they look. */
+typedef struct taps {
+    int64_t begin, end, at; /* at: the output place */
+    const char *x;          /* the line's row of the image; NULL: all of it is outside */
+} taps;
+
+/* One by one, `channels` elements each. */
+static void taps_apart(const cpu_image *c, const taps *t, int64_t channels, char *dst)
 {
-    size_t bytes = (size_t)c->in_group * c->size;
-    for (int64_t k = 0; k < c->kernel[2]; k++, dst += bytes) {
-        int64_t i = place(c, 2, at, k);
+    size_t bytes = (size_t)channels * c->size;
+    for (int64_t k = t->begin; k < t->end; k++, dst += bytes) {
+        int64_t i = place(c, 2, t->at, k);
         if (inside(c, 2, i)) {
-            cpu_move move = { dst, 1, x + i * c->x_step[2] * (int64_t)c->size, c->x_channel,
-                              c->in_group };
+            cpu_move move = { dst, 1, t->x + i * c->x_step[2] * (int64_t)c->size, c->x_channel,
+                              channels };
             cpu_move_run(&move, c->size);
         } else {
             memset(dst, 0, bytes);
@@ -65,42 +71,52 @@ static void taps_apart(const cpu_image *c, const char *x, int64_t at, char *dst)
     }
 }
 
-/* The same where the taps see one contiguous piece of x. */
-static void taps_together(const cpu_image *c, const char *x, int64_t at, char *dst)
+/* The same for all channels of a group, where the taps see one contiguous piece of the row. */
+static void taps_together(const cpu_image *c, const taps *t, char *dst)
 {
-    int64_t first = place(c, 2, at, 0), bytes = c->in_group * (int64_t)c->size;
-    int64_t lo = first < 0 ? -first : 0, hi = c->in[2] - first;
-    if (hi > c->kernel[2]) hi = c->kernel[2];
+    int64_t first = place(c, 2, t->at, t->begin), bytes = c->in_group * (int64_t)c->size;
+    int64_t n = t->end - t->begin, lo = first < 0 ? -first : 0, hi = c->in[2] - first;
+    if (hi > n) hi = n;
     if (lo >= hi) {
-        memset(dst, 0, (size_t)(c->kernel[2] * bytes));
+        memset(dst, 0, (size_t)(n * bytes));
         return;
     }
     if (lo > 0) memset(dst, 0, (size_t)(lo * bytes));
-    memcpy(dst + lo * bytes, x + (first + lo) * bytes, (size_t)((hi - lo) * bytes));
-    if (hi < c->kernel[2]) memset(dst + hi * bytes, 0, (size_t)((c->kernel[2] - hi) * bytes));
+    memcpy(dst + lo * bytes, t->x + (first + lo) * bytes, (size_t)((hi - lo) * bytes));
+    if (hi < n) memset(dst + hi * bytes, 0, (size_t)((n - hi) * bytes));
 }
 
-void cpu_im2col(const cpu_image *c, int64_t group, int64_t first, int64_t rows, void *dst)
+/* The row of the image that line `line` of the window sees; NULL: none. */
+static const char *row_of(const cpu_image *c, const cpu_point *p, const cpu_piece *piece,
+                          int64_t line)
 {
-    int64_t size = (int64_t)c->size, line = c->kernel[2] * c->in_group * size;
-    int together = c->x_channel == 1 && c->dilation[2] == 1 && c->x_step[2] == c->in_group;
-    cpu_point p = cpu_conv_point(c, first);
+    int64_t i = place(c, 0, p->at[0], line / c->kernel[1]);
+    int64_t j = place(c, 1, p->at[1], line % c->kernel[1]);
+    int64_t channel = piece->group * c->in_group + piece->channel;
+    int64_t at = p->image * c->x_image + channel * c->x_channel;
+    if (!inside(c, 0, i) || !inside(c, 1, j)) return NULL;
+    return c->x + (at + i * c->x_step[0] + j * c->x_step[1]) * (int64_t)c->size;
+}
+
+void cpu_im2col(const cpu_image *c, const cpu_piece *piece, void *dst)
+{
+    int64_t width = c->kernel[2], bytes = piece->channels * (int64_t)c->size;
+    int together = c->x_channel == 1 && c->dilation[2] == 1 && c->x_step[2] == piece->channels;
+    cpu_point p = cpu_conv_point(c, piece->first);
     char *to = dst;
-    for (int64_t row = 0; row < rows; row++, cpu_conv_next(c, &p)) {
-        int64_t image = p.image * c->x_image + group * c->in_group * c->x_channel;
-        for (int64_t k = 0; k < c->kernel[0] * c->kernel[1]; k++, to += line) {
-            int64_t i = place(c, 0, p.at[0], k / c->kernel[1]);
-            int64_t j = place(c, 1, p.at[1], k % c->kernel[1]);
-            const char *x;
-            if (!inside(c, 0, i) || !inside(c, 1, j)) {
-                memset(to, 0, (size_t)line);
-                continue;
-            }
-            x = c->x + (image + i * c->x_step[0] + j * c->x_step[1]) * size;
-            if (together)
-                taps_together(c, x, p.at[2], to);
+    for (int64_t row = 0; row < piece->rows; row++, cpu_conv_next(c, &p)) {
+        int64_t tap = piece->tap, end = tap + piece->taps;
+        while (tap < end) {
+            int64_t begin = tap % width, n = width - begin < end - tap ? width - begin : end - tap;
+            taps t = { begin, begin + n, p.at[2], row_of(c, &p, piece, tap / width) };
+            if (!t.x)
+                memset(to, 0, (size_t)(n * bytes));
+            else if (together)
+                taps_together(c, &t, to);
             else
-                taps_apart(c, x, p.at[2], to);
+                taps_apart(c, &t, piece->channels, to);
+            to += n * bytes;
+            tap += n;
         }
     }
 }
@@ -144,44 +160,4 @@ void cpu_depthwise(const cpu_image *c, int64_t first, int64_t rows, void *dst)
     cpu_point p = cpu_conv_point(c, first);
     for (int64_t row = 0; row < rows; row++, cpu_conv_next(c, &p))
         depthwise_point(c, &p, (char *)dst + row * c->features * (int64_t)c->size);
-}
-
-void cpu_cut_init(cpu_cut *cut, const cpu_image *c, int64_t most)
-{
-    int64_t inner = 1; /* k of one step along d */
-    cut->pieces = cut->most = 1;
-    for (int d = CPU_SPATIAL; d >= 0; d--) {
-        int64_t full = d < CPU_SPATIAL ? c->kernel[d] : c->in_group;
-        int64_t step = inner < most ? most / (inner > 0 ? inner : 1) : 1;
-        cut->full[d] = full;
-        cut->step[d] = step < full ? step : full > 0 ? full : 1;
-        cut->n[d] = full > 0 ? (full + cut->step[d] - 1) / cut->step[d] : 1;
-        cut->pieces *= cut->n[d];
-        cut->most *= cut->step[d];
-        inner *= full;
-    }
-}
-
-int64_t cpu_cut_piece(const cpu_cut *cut, const cpu_image *c, int64_t group, int64_t piece,
-                      cpu_image *part)
-{
-    int64_t at[CPU_SPATIAL + 1], size[CPU_SPATIAL + 1], first = 0;
-    *part = *c;
-    for (int d = CPU_SPATIAL; d >= 0; d--) {
-        at[d] = piece % cut->n[d] * cut->step[d];
-        piece /= cut->n[d];
-        size[d] = cut->full[d] - at[d] < cut->step[d] ? cut->full[d] - at[d] : cut->step[d];
-    }
-    part->taps = 1;
-    for (int d = 0; d < CPU_SPATIAL; d++) {
-        first = first * cut->full[d] + at[d];
-        part->kernel[d] = size[d];
-        part->low[d] -= at[d] * c->dilation[d];
-        part->taps *= size[d];
-    }
-    part->in_group = size[CPU_SPATIAL];
-    part->k = part->taps * part->in_group;
-    part->groups = 1;
-    part->x += (group * c->in_group + at[CPU_SPATIAL]) * c->x_channel * (int64_t)c->size;
-    return first * c->in_group + at[CPU_SPATIAL];
 }

@@ -20,6 +20,10 @@ static const cpu_kernel *const core[] = {
     &cpu_softmax,
     &cpu_log_softmax,
     &cpu_count,
+    &cpu_scatter_add,
+    &cpu_random,
+    &cpu_adam_update,
+    &cpu_sgd_update,
     &cpu_conv_input_grad,
     &cpu_conv_filter_grad,
 };

@@ -145,11 +145,12 @@ static shape shape_of(const weft_dev *dev, const weft_step *step)
     return s;
 }
 
+/* As a long: products of int constants would wrap at 2^31. */
 void ocl_conv_number(ocl_source *src, const char *name, int64_t symbol)
 {
-    ocl_text_add(src->text, "#define %s ", name);
+    ocl_text_add(src->text, "#define %s ((long)", name);
     ocl_symbol_text(src->text, symbol);
-    ocl_text_add(src->text, "\n");
+    ocl_text_add(src->text, ")\n");
 }
 
 static void numbers(ocl_source *src, const char *const *names, const int64_t *symbols, int n)
@@ -172,7 +173,8 @@ void ocl_conv_numbers(ocl_source *src, const ocl_conv *c)
     numbers(src, (const char *const[]){ "N", "CG", "FG", "GROUPS" },
             (const int64_t[]){ c->n, c->channels, c->filters, c->groups }, 4);
     /* no symbols: below 0 where a transposed convolution leaves out results */
-    ocl_text_add(src->text, "#define PD (%lld)\n#define PH (%lld)\n#define PW (%lld)\n",
+    ocl_text_add(src->text,
+                 "#define PD ((long)%lld)\n#define PH ((long)%lld)\n#define PW ((long)%lld)\n",
                  (long long)c->low[0], (long long)c->low[1], (long long)c->low[2]);
 }
 

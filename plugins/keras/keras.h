@@ -19,13 +19,18 @@ typedef struct keras_file {
 /* "<path>: <text>" into the error record. */
 weft_status keras_fail(const keras_file *f, weft_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void keras_warn(const keras_file *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* All memory of the plugin, zeroed, from the host, so that tests can make it fail. NULL: there is
+ * none, and the host has recorded that. */
+void *keras_alloc(const keras_file *f, size_t n, size_t size);
+void keras_free(const keras_file *f, void *memory);
 
 /* archive.c: the members into config and weights. */
 weft_status keras_archive_read(keras_file *f);
 
 /* A growing string for attribute text. */
 typedef struct keras_text {
+    const keras_file *f;
     char *s;
     size_t n, cap;
     int failed;
@@ -36,6 +41,11 @@ void keras_text_str(keras_text *t, const char *s);
 /* attributes.c: a layer's config as attribute text of its class; only what the class has. */
 weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer,
                              const json_t *config, keras_text *text);
+
+/* Is the value, of the key of a layer's config, a function or a class of the model's author that no
+ * plugin stands for? Then why it cannot run, and the ways out. */
+int keras_is_foreign(const keras_file *f, const char *key, const json_t *value, char *why,
+                     size_t size);
 
 /* layers.c */
 typedef struct keras_layer { /* one entry of "layers" */
@@ -69,6 +79,9 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
 /* Refuses a layer whose dtype is not that of its inputs x, in which it would compute here. */
 weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, const weft_model *into,
                               const weft_tensor_id *x, size_t n);
+/* Refuses a layer of an integer dtype whose result y is a float here: Keras cuts its weights. */
+weft_status keras_check_result(const keras_file *f, const keras_layer *layer,
+                               const weft_model *into, weft_tensor_id y);
 weft_status keras_input(const keras_file *f, const char *name, const json_t *shape,
                         const json_t *config, weft_model *into, weft_tensor_id *tensor);
 

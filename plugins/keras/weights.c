@@ -2,7 +2,6 @@
  * ("layers/dense_1/vars/0"), never by layer name. Only datasets of exactly the variable's shape are
  * read, so that no size in the file is believed. */
 #include <hdf5.h>
-#include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 
@@ -225,7 +224,7 @@ static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id 
             "model.weights.h5: \"%s\" cannot be read as a dataset: the file is damaged", path);
     if ((st = check_dataset(w, set, path, name, &spec))) goto out;
     bytes = spec_bytes(&spec);
-    if (!(data = calloc(bytes ? bytes : 1, 1))) {
+    if (!(data = keras_alloc(w->f, bytes ? bytes : 1, 1))) {
         st = keras_fail(w->f, WEFT_E_NOMEM, "no memory for the %llu bytes of \"%s\"",
                         (unsigned long long)bytes, name);
         goto out;
@@ -238,7 +237,7 @@ static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id 
     }
     st = w->f->api->variable_set(m, layer, i, data, (size_t)bytes);
 out:
-    free(data);
+    keras_free(w->f, data);
     H5Dclose(set);
     return st;
 }
@@ -258,14 +257,14 @@ static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id,
         if (!there && i < n)
             return keras_fail(
                 w->f, WEFT_E_NOTFOUND,
-                "layer \"%s\" has %u variables, but model.weights.h5 has only %u for it "
+                "layer \"%s\" has %u variable%s, but model.weights.h5 has only %u for it "
                 "(there is no \"%s\")",
-                name, (unsigned)n, (unsigned)i, path);
+                name, (unsigned)n, n == 1 ? "" : "s", (unsigned)i, path);
         if (there && i == n)
             return keras_fail(
                 w->f, WEFT_E_SHAPE,
-                "layer \"%s\" has %u variables, but model.weights.h5 has more (\"%s\")", name,
-                (unsigned)n, path);
+                "layer \"%s\" has %u variable%s, but model.weights.h5 has more (\"%s\")", name,
+                (unsigned)n, n == 1 ? "" : "s", path);
         if (i < n && (st = read_variable(w, m, id, i, path))) return st;
     }
     return WEFT_OK;
@@ -273,40 +272,27 @@ static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id,
 
 /* How often each group name has been used. */
 typedef struct counter {
-    char *name;
+    char name[256];
     uint32_t n;
 } counter;
-typedef struct counters {
-    counter *item;
-    size_t n;
-} counters;
 
-static weft_status next_group(const weights *w, counters *c, const char *name, uint32_t *ordinal)
+/* The ordinal of the next group of that name. c has room: it ends with an entry without a name. */
+static uint32_t next_group(counter *c, const char *name)
 {
-    counter *more;
-    size_t i;
-
-    for (i = 0; i < c->n; i++)
-        if (!strcmp(c->item[i].name, name)) {
-            *ordinal = c->item[i].n++;
-            return WEFT_OK;
-        }
-    more = realloc(c->item, (c->n + 1) * sizeof *more);
-    if (more) c->item = more;
-    if (!more || !(c->item[c->n].name = strdup(name)))
-        return keras_fail(w->f, WEFT_E_NOMEM, "no memory for names");
-    c->item[c->n++].n = 1;
-    *ordinal = 0;
-    return WEFT_OK;
+    while (*c->name && strcmp(c->name, name))
+        c++;
+    snprintf(c->name, sizeof c->name, "%s", name);
+    return c->n++;
 }
 
 static weft_status read_model(const weights *w, weft_model *m, const char *prefix, int depth)
 {
     const weft_model_api *api = w->f->api;
-    counters c = { 0 };
     uint32_t id, n = api->n_layers(m), ordinal;
+    counter *c = keras_alloc(w->f, (size_t)n + 1, sizeof *c);
     weft_status st = WEFT_OK;
-    size_t i;
+
+    if (!c) return keras_fail(w->f, WEFT_E_NOMEM, "no memory for the names of the groups");
 
     for (id = 1; !st && id <= n; id++) {
         const weft_layer_class *cls = NULL;
@@ -317,7 +303,7 @@ static weft_status read_model(const weights *w, weft_model *m, const char *prefi
         if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL))) break;
         dot = cls ? strrchr(cls->name, '.') : NULL;
         snake(sub ? api->kind(sub) : dot ? dot + 1 : cls->name, stem, sizeof stem);
-        if ((st = next_group(w, &c, stem, &ordinal))) break;
+        ordinal = next_group(c, stem);
         if (ordinal)
             snprintf(group, sizeof group, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
         else
@@ -327,9 +313,7 @@ static weft_status read_model(const weights *w, weft_model *m, const char *prefi
         else if (!sub && api->n_variables(m, id))
             st = read_layer(w, m, id, name, group);
     }
-    for (i = 0; i < c.n; i++)
-        free(c.item[i].name);
-    free(c.item);
+    keras_free(w->f, c);
     return st;
 }
 

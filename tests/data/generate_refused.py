@@ -81,6 +81,98 @@ def unsupported():
     return saved(build)
 
 
+@keras.saving.register_keras_serializable(package="Custom")
+def wobble(x):
+    """A function that only its author has."""
+    return x * 0.5
+
+
+@keras.saving.register_keras_serializable(package="Custom", name="relu")
+def own_relu(x):
+    """A function that has the name of one of Keras, and does something else."""
+    return x * 2.0
+
+
+def activated(activation, layer=layers.Dense, **options):
+    """A model with one layer "odd" with this activation."""
+    def build():
+        values = Input((8,), name="values")
+        return Model(values, layer(4, activation=activation, name="odd", **options)(values))
+
+    return saved(build)
+
+
+@refused("odd|wobble|runs no Python code|Keras by an activation|plugins/example/xtanh.c")
+def activation_function():
+    return activated(wobble)
+
+
+@refused("odd|\"relu\"|of the model's author|runs no Python code")
+def activation_function_named_relu():
+    return activated(own_relu)
+
+
+@refused("odd|lambda|runs no Python code|give it a name|plugins/example/xtanh.c")
+def activation_lambda():
+    return activated(bytecode("lambda one: one * 2.0"))
+
+
+@refused("odd|lambda|runs no Python code|give it a name")
+def activation_lambda_older():
+    """As Keras 3.0 to 3.10 wrote it."""
+    value = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None,
+                                                    "closure": None}}
+    return with_config(lambda config: layer_of(config, "odd")["config"].update(activation=value),
+                       activated("relu"))
+
+
+@refused("odd|Swirl|class of the model's author|runs no Python code")
+def activation_class():
+    return activated(Swirl(name="swirl"))
+
+
+@refused("odd|wobble|LSTM|2 unsupported")
+def activation_function_and_layer():
+    """Both are told at once."""
+    def build():
+        values = Input((5, 8), name="values")
+        x = layers.Dense(4, activation=wobble, name="odd")(values)
+        return Model(values, layers.LSTM(3)(x))
+
+    return saved(build)
+
+
+def changed(**changes):
+    """A model whose layer "odd" has more in its config than Keras writes."""
+    return with_config(lambda config: layer_of(config, "odd")["config"].update(changes),
+                       activated("relu"))
+
+
+@refused("odd|Dense|bend=2|may change the results")
+def unknown_key():
+    return changed(bend=2)
+
+
+@refused("odd|Dense|bend={\"by\":[1.5]}")
+def unknown_key_object():
+    return changed(bend={"by": [1.5]})
+
+
+@refused("odd|Dense|whole numbers|float32")
+def dense_of_whole_numbers():
+    """Keras cuts the weights of such a layer."""
+    def change(config):
+        layer_of(config, "values")["config"]["dtype"] = "int32"
+        layer_of(config, "odd")["config"]["dtype"] = "int32"
+
+    return with_config(change, activated("relu"))
+
+
+@refused("odd|quantization_config={")
+def quantized():
+    return changed(quantization_config={"class_name": "Int8QuantizationConfig"})
+
+
 def merged(layer, shapes):
     """A merge of inputs left, right (and third), as Keras would write it if it were allowed: built
     on inputs that fit, then given the shapes (with the batch) that do not."""

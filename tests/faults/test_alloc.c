@@ -115,6 +115,30 @@ static void test_opencl(void **state)
     predict("opencl:0", "");
 }
 
+/* The reader of files asks the host for its memory, so each of its own failures has been seen. */
+static void test_reader(void **state)
+{
+    static const char *const texts[] = { "bytes of config.json", "bytes of model.weights.h5",
+                                         "attributes of layer",  "inputs of layer",
+                                         "names of the groups",  "bytes of \"kernel\"" };
+    enum { N = sizeof texts / sizeof *texts };
+    int seen[N] = { 0 }, quiet = 0;
+    outcome o;
+
+    (void)state;
+    for (unsigned long n = 1; quiet < 40 && n < 5000; n++) {
+        run("WEFT_DISABLE=opencl " WEFT_TEST_PROGRAM " summary " WEFT_TEST_DATA
+            "/models/P05_a.keras",
+            n, &o);
+        if (o.code != 0 && o.code != 1) fail_msg("allocation %lu: %d\n%s", n, o.code, o.text);
+        for (size_t i = 0; i < N; i++)
+            seen[i] |= o.code == 1 && holds_words(o.text, texts[i]);
+        quiet = o.code ? 0 : quiet + 1;
+    }
+    for (size_t i = 0; i < N; i++)
+        if (!seen[i]) fail_msg("no failed run told of \"%s\"", texts[i]);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -131,7 +155,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_cpu), cmocka_unit_test(test_opencl) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_reader), cmocka_unit_test(test_cpu),
+                                        cmocka_unit_test(test_opencl) };
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

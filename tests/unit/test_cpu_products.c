@@ -305,6 +305,42 @@ static void test_conv_blocks(void **unused)
     }
 }
 
+/* Windows far larger than a cache: of one line, of many short ones, of one pixel with very many
+ * channels, in groups, with an epilogue. The scratch is a few blocks, not rows times windows. */
+static void test_conv_large(void **unused)
+{
+    static const convolution large[] = {
+        { .n = 1, .in = { 1000100 }, .kernel = { 1000037 } },
+        { .n = 1, .in = { 500100 }, .kernel = { 250019 }, .dilation = { 2 }, .groups = 3 },
+        { .n = 3, .in = { 500, 50, 7 }, .kernel = { 491, 47, 5 }, .in_group = 5, .then = 1 },
+        { .n = 2, .in = { 80, 1 }, .kernel = { 1, 1 }, .stride = { 2, 1 }, .in_group = 300007 },
+        { .n = 1, .in = { 40 }, .kernel = { 5 }, .out_group = 100003, .then = 2 },
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        test_step s;
+        convolution c = large[i];
+        random_seed(i);
+        c.images = 1;
+        c.t = i % 2 ? WEFT_F64 : WEFT_F32;
+        if (!c.groups) c.groups = 1;
+        if (!c.in_group) c.in_group = 1;
+        if (!c.out_group) c.out_group = c.groups > 1 ? 1 : 2;
+        if (c.groups > 1) c.in_group = 2; /* not depthwise */
+        for (int d = 0; d < c.n; d++) {
+            c.stride[d] += !c.stride[d];
+            c.dilation[d] += !c.dilation[d];
+            c.out[d] = (c.in[d] - (c.kernel[d] - 1) * c.dilation[d] - 1) / c.stride[d] + 1;
+        }
+        make_conv(&s, &c, LIE_DENSE, LIE_DENSE);
+        step_run(&s);
+        check_conv(&s, &c, 1 + s.out[0]->count / 3);
+        if (s.most > 3 * (20u << 20)) /* threads; the step is told to have three */
+            fail_msg("window %d: %zu bytes of scratch", (int)i, s.most);
+        step_free(&s);
+    }
+}
+
 /* No images, no input channels: nothing, and zeros with the epilogue on them. */
 static void test_empty(void **unused)
 {
@@ -342,7 +378,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_matmul),      cmocka_unit_test(test_matmul_tiles),
         cmocka_unit_test(test_matmul_nan),  cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_conv_blocks), cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_conv_blocks), cmocka_unit_test(test_conv_large),
+        cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,7 +229,7 @@ static void substitution(void **state)
     check_substitute("a+b", "2", "3", "5");
     check_substitute("a*a", "a+b", "c", "(a+b)*(a+b)");
     assert_int_equal(weft__map_substitute("a+b", one, 1, &text), WEFT_E_ATTR);
-    assert_non_null(strstr(weft_error(), "reads input b, but there are 1 inputs"));
+    assert_non_null(strstr(weft_error(), "reads input b, but there is 1"));
     weft__text_finish(&text);
     assert_true(weft__map_costly("1+tanh(a)"));
     assert_false(weft__map_costly("max(a*b,0)"));

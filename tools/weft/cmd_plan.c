@@ -1,13 +1,12 @@
 /* weft plan MODEL: where each op runs and why, what fused, which concats are free, memory. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "tool.h"
 
 typedef struct plan {
     const char *model;
     char devices[TOOL_DEVICES];
-    int64_t batch;
+    uint64_t batch;
     weft_plan_stage stage;
     int strict;
 } plan;
@@ -18,18 +17,14 @@ static int parse(int argc, char **argv, plan *p)
         { 'd', "device", 1 }, { 'b', "batch", 1 }, { 0, "stage", 1 }, { 0, "strict", 0 }, { 0 }
     };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "plan" };
-    char *end;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
-        if (i == 0 && !tool_add_device(p->devices, args.value))
-            return tool_usage_error("plan", "too many devices");
-        if (i == 1) {
-            p->batch = strtoll(args.value, &end, 10);
-            if (*end || p->batch < 0)
-                return tool_usage_error("plan", "--batch is %s; give a number from 0", args.value);
-        } else if (i == 2) {
+        if (i == 0 && (code = tool_add_device(&args, p->devices))) return code;
+        if (i == 1 && (code = tool_number(&args, "batch", 0, TOOL_MAX_BATCH, &p->batch)))
+            return code;
+        if (i == 2) {
             p->stage = !strcmp(args.value, "graph")    ? WEFT_PLAN_GRAPH
                        : !strcmp(args.value, "placed") ? WEFT_PLAN_PLACED
                        : !strcmp(args.value, "steps")  ? WEFT_PLAN_STEPS
@@ -60,7 +55,7 @@ static int run(int argc, char **argv)
     if (tool_context(&ctx) || weft_model_load(ctx, p.model, &model) ||
         weft_session_create(model, *p.devices ? p.devices : "best", p.strict ? "strict=true" : NULL,
                             &session) ||
-        weft_session_plan(session, p.batch, p.stage, stdout))
+        weft_session_plan(session, (int64_t)p.batch, p.stage, stdout))
         code = tool_fail();
     weft_session_destroy(&session);
     weft_model_destroy(&model);

@@ -24,7 +24,6 @@ static int parse(int argc, char **argv, predict *p)
                                            { 0, "f64", 0 },
                                            { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "predict" };
-    char *end;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
@@ -35,16 +34,12 @@ static int parse(int argc, char **argv, predict *p)
             return tool_usage_error("predict", "more than 64 inputs");
         else if (i == 1)
             p->output = args.value;
-        else if (i == 2 && !tool_add_device(p->devices, args.value))
-            return tool_usage_error("predict", "too many devices");
-        else if (i == 3) {
-            long long n = strtoll(args.value, &end, 10);
-
-            if (*end || n < 1)
-                return tool_usage_error("predict", "--batch-size is %s; give a number from 1",
-                                        args.value);
-            p->batch_size = (uint64_t)n;
-        } else if (i == 4)
+        else if (i == 2 && (code = tool_add_device(&args, p->devices)))
+            return code;
+        else if (i == 3 &&
+                 (code = tool_number(&args, "batch-size", 1, TOOL_MAX_BATCH, &p->batch_size)))
+            return code;
+        else if (i == 4)
             p->strict = 1;
         else if (i == 5)
             p->f64 = 1;

@@ -1,4 +1,5 @@
 /* What the verbs share: options, errors, devices, inputs. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,12 +106,42 @@ weft_status tool_context(weft_context **ctx)
     return st;
 }
 
-int tool_add_device(char *devices, const char *device)
+int tool_number(const tool_args *args, const char *option, uint64_t least, uint64_t most,
+                uint64_t *number)
 {
-    if (strlen(devices) + strlen(device) + 2 > TOOL_DEVICES) return 0;
+    const char *text = args->value;
+    unsigned long long n = 0;
+    char *end = NULL;
+
+    errno = 0;
+    if (*text >= '0' && *text <= '9') n = strtoull(text, &end, 10); /* no sign, no blanks */
+    if (!end || *end || errno || n < least || n > most)
+        return tool_usage_error(args->verb, "--%s is \"%s\"; give a whole number from %llu to %llu",
+                                option, text, (unsigned long long)least, (unsigned long long)most);
+    *number = n;
+    return TOOL_OK;
+}
+
+int tool_device(const tool_args *args)
+{
+    if (args->value[strspn(args->value, ", ")]) return TOOL_OK;
+    return tool_usage_error(args->verb,
+                            "--device is \"%s\"; give cpu, opencl:0 or best (`weft devices` lists "
+                            "what there is), or leave it out",
+                            args->value);
+}
+
+int tool_add_device(const tool_args *args, char *devices)
+{
+    int code = tool_device(args);
+
+    if (code) return code;
+    if (strlen(devices) + strlen(args->value) + 2 > TOOL_DEVICES)
+        return tool_usage_error(args->verb, "the names of the devices are longer than %d bytes",
+                                TOOL_DEVICES - 2);
     if (*devices) strcat(devices, ",");
-    strcat(devices, device);
-    return 1;
+    strcat(devices, args->value);
+    return TOOL_OK;
 }
 
 void tool_json_string(const char *s)

@@ -38,9 +38,14 @@ int tool_fail(void); /* prints weft_error(); TOOL_FAILED */
 
 /* A context that logs to stderr at the level of WEFT_LOG (warnings by default). */
 weft_status tool_context(weft_context **ctx);
+/* The values of options, args->value; an exit code, after wrong usage has been told. */
+int tool_number(const tool_args *args, const char *option, uint64_t least, uint64_t most,
+                uint64_t *number);
+int tool_device(const tool_args *args); /* names it a device at all? */
 /* "a,b" from repeated -d; buffer of TOOL_DEVICES bytes. */
 #define TOOL_DEVICES 512
-int tool_add_device(char *devices, const char *device);
+int tool_add_device(const tool_args *args, char *devices);
+#define TOOL_MAX_BATCH INT32_MAX
 /* A string in JSON, quoted and escaped, to stdout. */
 void tool_json_string(const char *s);
 /* Reads "name=file.npy" inputs in the model's order; -i may be given without name for a model with

@@ -220,7 +220,8 @@ LOOP3(clip_i64, int64_t, clip_i64_one(x, y, z))
 #define FLOATS_FN(fn) fn##_f32, fn##_f64, NULL
 
 /* name, infix, arity, flags, OpenCL C, evaluators, derivatives. Where a function has a kink, the
- * derivative is the one that Keras's backends give: 0 of relu at 0, 1 of clip at its bounds. */
+ * derivative is the one that Keras's backends give: 0 of relu at 0, 1 of clip at its bounds. What
+ * the result tells is read from it, so that a relu needs to keep no input for its gradient. */
 static const weft_map_fn table[] = {
     { "neg", "-", 1, 0, "(-$0)", ANY_FN(neg), { "-1" } },
     { "abs", NULL, 1, 0, "weft_abs_$T($0)", ANY_FN(abs), { "sign(a)" } },
@@ -252,8 +253,8 @@ static const weft_map_fn table[] = {
       "weft_pow_$T($0, $1)",
       ANY_FN(power),
       { "b*pow(a,b-1)", "select(a>0,r*log(a),0)" } },
-    { "max", NULL, 2, 0, "weft_max_$T($0, $1)", ANY_FN(max), { "a>b", "a<=b" } },
-    { "min", NULL, 2, 0, "weft_min_$T($0, $1)", ANY_FN(min), { "a<b", "a>=b" } },
+    { "max", NULL, 2, 0, "weft_max_$T($0, $1)", ANY_FN(max), { "r>b", "r<=b" } },
+    { "min", NULL, 2, 0, "weft_min_$T($0, $1)", ANY_FN(min), { "r<b", "r>=b" } },
     { "mod", NULL, 2, 0, "weft_mod_$T($0, $1)", ANY_FN(modulo), { "1", "-floor(a/b)" } },
     { "eq", "==", 2, WEFT_MAP_COMPARE, "($0 == $1)", ANY_FN(eq), { NULL } },
     { "ne", "!=", 2, WEFT_MAP_COMPARE, "($0 != $1)", ANY_FN(ne), { NULL } },
@@ -277,7 +278,7 @@ static const weft_map_fn table[] = {
       0,
       "weft_clip_$T($0, $1, $2)",
       ANY_FN(clip),
-      { "and(a>=b,a<=c)", "a<b", "a>c" } },
+      { "and(a>=b,a<=c)", "and(a<b,b<=c)", "or(a>c,b>c)" } },
 };
 enum { ROWS = sizeof table / sizeof *table };
 

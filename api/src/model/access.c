@@ -85,23 +85,13 @@ weft_status weft_model_variable(const weft_model *model, uint32_t i, const char 
 /* Has the caller's array the variable's shape and dtype, and memory? */
 static weft_status fits(const weft__variable *v, const char *name, const weft_array *array)
 {
-    weft__text mine = { 0 }, theirs = { 0 };
-    weft_status st = WEFT_OK;
+    weft__spec_text mine, theirs;
     if (!array || !array->data)
         return weft_fail(WEFT_E_ARG, "variable \"%s\": the array has no memory", name);
-    if (array->spec.rank < 0 || array->spec.rank > WEFT_MAX_RANK ||
-        !weft__spec_equal(&v->spec, &array->spec)) {
-        weft__text_shape(&mine, &v->spec);
-        if (array->spec.rank >= 0 && array->spec.rank <= WEFT_MAX_RANK)
-            weft__text_shape(&theirs, &array->spec);
-        st = weft_fail(WEFT_E_SHAPE,
-                       "variable \"%s\" is %s %s, the array is %s %s; they must be equal", name,
-                       weft_dtype_name(v->spec.dtype), mine.s ? mine.s : "?",
-                       weft_dtype_name(array->spec.dtype), theirs.s ? theirs.s : "?");
-    }
-    weft__text_finish(&mine);
-    weft__text_finish(&theirs);
-    return st;
+    if (weft__spec_equal(&v->spec, &array->spec)) return WEFT_OK;
+    return weft_fail(WEFT_E_SHAPE, "variable \"%s\" is %s, the array is %s; they must be equal",
+                     name, weft__spec_show(&v->spec, &mine),
+                     weft__spec_show(&array->spec, &theirs));
 }
 
 weft_status weft_model_get_variable(const weft_model *model, uint32_t i, weft_array *array)

@@ -30,8 +30,7 @@ static void list_formats(const weft_context *ctx, int writers, weft__text *text)
         weft__text_add(text, "%s%s (%s)", comma, f->name, f->extensions ? f->extensions : "");
         comma = ", ";
     }
-    if (!*comma)
-        weft__text_add(text, "none: no plugin with formats was found, `weft plugins` says why");
+    if (!*comma) weft__text_add(text, "none: no plugin with formats was found");
 }
 
 /* Is the path's end one of the words of `extensions`? The longest that fits counts. */
@@ -96,6 +95,7 @@ static weft_status find_reader(const weft_context *ctx, const char *path,
                          path);
     weft__text known = { 0 };
     list_formats(ctx, 0, &known);
+    weft__tell_refused(ctx, "; ", &known);
     st = weft_fail(WEFT_E_UNSUPPORTED, "%s: no format knows this file; there are %s", path,
                    known.s ? known.s : "");
     weft__text_finish(&known);

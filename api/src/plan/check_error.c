@@ -5,7 +5,7 @@
  *   contraction  |A| e(B) + e(A) |B| + e(A) e(B) + (K + 2) eps |A||B|: the op, run on magnitudes
  *   sum, mean    the same with one operand; prod K eps |result|; max, min: the errors' max
  *   softmax      relative (|x - max| + K + 40) eps, |x - max| <= |log y| + log K, e^(2 e(x)) - 1
- *   movement     exact; errors move along; count: exact
+ *   movement     exact; errors move along; count, random bits and uniforms: exact
  *   map, `then`  check_map.c
  *   others       (K + 32) eps of the op run on magnitudes, K the window or inputs per output: an
  *                estimate
@@ -116,6 +116,7 @@ static uint64_t inner_length(const job *j)
             n *= (uint64_t)in[1].value->spec.dim[i];
         return n;
     }
+    if (!strcmp(j->trial->op, "scatter_add")) return weft_array_count(in[0].value);
     for (uint32_t i = 0; i < sizes && i < WEFT_MAX_RANK; i++)
         n *= (uint64_t)size[i];
     if (!sizes && out) n = (weft_array_count(in[0].value) + out - 1) / out;
@@ -234,11 +235,12 @@ static weft_status bound(const job *j)
     static const char *const moves[] = { "reshape",   "transpose", "slice",  "pad", "concat",
                                          "broadcast", "reverse",   "gather", "copy" };
     static const char *const contractions[] = { "matmul", "conv", "conv_input_grad",
-                                                "conv_filter_grad" };
+                                                "conv_filter_grad", "scatter_add" };
     const char *op = j->trial->op;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (!strcmp(op, moves[i])) return by_moving(j);
     if (!strcmp(op, "count")) return WEFT_OK; /* sizes, whatever lies there: exact */
+    if (!strcmp(op, "random") && strcmp(weft__attrs_s(j->attrs, "dist"), "normal")) return WEFT_OK;
     if (!strcmp(op, "map"))
         return weft__map_error(weft__context_host(j->cpu->ctx), weft__attrs_s(j->attrs, "expr"),
                                j->trial, &j->out[0].spec, &j->out[0].err);

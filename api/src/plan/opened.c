@@ -198,8 +198,8 @@ int weft__device_asks(const weft__device *device, weft__step *step)
     return device->backend->supports(device->dev, &step->base, &step->support) == 1;
 }
 
-weft_status weft__device_copy(weft__device *device, const weft__variable *variable,
-                              weft_dtype dtype, weft__copy **result)
+weft_status weft__device_copy(weft__device *device, weft__variable *variable, weft_dtype dtype,
+                              weft__copy **result)
 {
     for (size_t i = 0; i < device->n_copies; i++)
         if (device->copy[i]->variable == variable && device->copy[i]->dtype == dtype) {
@@ -237,6 +237,62 @@ weft_status weft__device_upload(weft__device *device, weft__copy *copy)
     }
     st = device->backend->write(device->dev, copy->buffer.buf, 0, data.data, copy->buffer.bytes);
     if (!st) copy->generation = variable->generation + 1;
+    copy->newer = 0;
     weft_array_destroy(&converted);
+    return st;
+}
+
+int weft__devices_wrote(weft__devices *devices, weft__copy *copy)
+{
+    int others = 0;
+    for (uint32_t i = 0; i < devices->n; i++)
+        for (size_t k = 0; k < devices->device[i].n_copies; k++) {
+            weft__copy *other = devices->device[i].copy[k];
+            if (other->variable != copy->variable || other == copy) continue;
+            other->generation = 0;
+            other->newer = 0;
+            others = 1;
+        }
+    copy->newer = 1;
+    return others;
+}
+
+static weft_status pull(weft__device *device, weft__copy *copy)
+{
+    weft_array *array = NULL, *converted = NULL;
+    weft_spec spec = copy->variable->spec;
+    weft_status st;
+    spec.dtype = copy->dtype;
+    if ((st = weft__array_create_raw(&spec, &array))) goto out;
+    if ((st = device->backend->read(device->dev, copy->buffer.buf, 0, array->data,
+                                    copy->buffer.bytes)))
+        goto out;
+    if (copy->dtype != copy->variable->spec.dtype &&
+        (st = weft_array_convert(array, copy->variable->spec.dtype, &converted)))
+        goto out;
+    if ((st = weft__variable_land(copy->variable, converted ? converted->data : array->data,
+                                  &copy->generation)))
+        goto out;
+    copy->generation++; /* as weft__device_upload counts */
+    copy->newer = 0;
+out:
+    weft_array_destroy(&array);
+    weft_array_destroy(&converted);
+    return st;
+}
+
+weft_status weft__devices_pull(weft__devices *devices)
+{
+    weft_status st = WEFT_OK;
+    for (uint32_t i = 0; i < devices->n; i++)
+        for (size_t k = 0; k < devices->device[i].n_copies && !st; k++) {
+            weft__copy *copy = devices->device[i].copy[k];
+            if (!copy->newer) continue;
+            /* whoever wrote the model's data since then is right */
+            if (copy->generation == copy->variable->generation + 1)
+                st = pull(&devices->device[i], copy);
+            else
+                copy->newer = 0;
+        }
     return st;
 }

@@ -10,9 +10,10 @@ typedef struct weft__buffer {
     uint64_t bytes;
 } weft__buffer;
 typedef struct weft__copy { /* a variable on a device, in the dtype that the graph wants */
-    const weft__variable *variable;
+    weft__variable *variable;
     weft_dtype dtype;
     uint64_t generation; /* of the data that is there; 0 = none yet */
+    int newer;           /* a run has written it: the model does not have that yet */
     weft__buffer buffer;
 } weft__copy;
 
@@ -53,8 +54,13 @@ weft_status weft__buffer_reserve(weft__device *device, uint64_t bytes, const cha
 int weft__device_asks(const weft__device *device, weft__step *step);
 uint64_t weft__device_align(const weft__device *device);
 /* The copy of a variable, made on demand, without data. */
-weft_status weft__device_copy(weft__device *device, const weft__variable *variable,
-                              weft_dtype dtype, weft__copy **copy);
+weft_status weft__device_copy(weft__device *device, weft__variable *variable, weft_dtype dtype,
+                              weft__copy **copy);
 /* Uploads the data if it has changed. Under the model's read lock. */
 weft_status weft__device_upload(weft__device *device, weft__copy *copy);
+/* A run has written the copy: other devices' copies of the variable, if there are any (then 1), are
+ * out of date. */
+int weft__devices_wrote(weft__devices *devices, weft__copy *copy);
+/* Copies that are newer than the model's data go there. */
+weft_status weft__devices_pull(weft__devices *devices);
 #endif

@@ -71,6 +71,7 @@ static weft_status make_plan(weft_session *session, const weft_spec *inputs, wef
     if (!key) return st;
     if (n) memcpy(key, inputs, n * sizeof *key);
     if ((st = lower(session, inputs, &graph))) goto out;
+    if (graph->n_assigns && (st = weft__session_hold(session))) goto out;
     if ((st = weft__plan_create(graph, session->devices, &session->options, &plan))) goto out;
     weft__session_plan *entry = free_entry(session);
     *entry = (weft__session_plan){ key, plan, ++session->clock };
@@ -125,6 +126,36 @@ static weft_status any_plan(weft_session *session, weft__plan **plan)
     return st;
 }
 
+static weft_status pull(void *user)
+{
+    weft_session *session = user;
+    pthread_mutex_lock(&session->lock);
+    weft_status st = weft__devices_pull(session->devices);
+    pthread_mutex_unlock(&session->lock);
+    return st;
+}
+
+weft_status weft__session_hold(weft_session *session)
+{
+    if (session->holds) return WEFT_OK;
+    weft_status st = weft__model_claim(session->model, &(weft__holder){ pull, session });
+    session->holds = !st;
+    return st;
+}
+
+weft_status weft__session_run(weft_session *session, weft__plan *plan, const weft__plan_call *call)
+{
+    weft_status st = weft__model_pull(session->model, session);
+    if (st) return st;
+    pthread_mutex_lock(&session->lock);
+    session->last = plan;
+    session->last_batch = call->batch;
+    session->runs++;
+    st = weft__plan_run(plan, call);
+    pthread_mutex_unlock(&session->lock);
+    return st;
+}
+
 weft_status weft_session_create(weft_model *model, const char *devices, const char *options,
                                 weft_session **result)
 {
@@ -136,6 +167,7 @@ weft_status weft_session_create(weft_model *model, const char *devices, const ch
     weft_session *session = weft__alloc(sizeof *session);
     if (!session) return st;
     session->model = weft__model_ref(model);
+    pthread_mutex_init(&session->lock, NULL); /* a plain mutex cannot fail */
     if ((st = read_options(options, &session->options))) goto out;
     if (session->options.f64 && devices && *devices && strcmp(devices, "cpu") &&
         strcmp(devices, "cpu:0") && strcmp(devices, "best")) {
@@ -161,8 +193,14 @@ void weft_session_destroy(weft_session **session)
 {
     weft_session *old = session ? *session : NULL;
     if (!old) return;
+    if (old->holds) {
+        /* a value that cannot be read any more stays what it was; there is nobody to tell */
+        pull(old);
+        weft__model_release(old->model, old);
+    }
     for (uint32_t i = 0; i < old->n_plans; i++)
         drop_plan(old, &old->plan[i]);
+    pthread_mutex_destroy(&old->lock);
     weft__devices_close(&old->devices);
     weft_model_destroy(&old->model);
     weft__free(old);
@@ -175,7 +213,8 @@ weft_status weft__session_resolve(weft_session *session, const weft_array *const
     weft_status st = WEFT_E_NOMEM;
     if (!session) return weft_fail(WEFT_E_ARG, "a run: session is NULL");
     if (!inputs && n_inputs)
-        return weft_fail(WEFT_E_ARG, "a run: inputs is NULL, not %u arrays", n_inputs);
+        return weft_fail(WEFT_E_ARG, "a run: inputs is NULL, not %u array%s", n_inputs,
+                         n_inputs == 1 ? "" : "s");
     weft_spec *specs = weft__alloc_n(n_inputs, sizeof *specs);
     if (!specs) return st;
     if ((st = weft__inputs_check(session->model, inputs, n_inputs, specs, batch))) goto out;
@@ -192,12 +231,11 @@ weft_status weft_session_run(weft_session *session, const weft_array *const *inp
     int64_t batch;
     weft_status st = weft__session_resolve(session, inputs, n_inputs, &plan, &batch);
     if (!st && !outputs && n_outputs)
-        st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u arrays", n_outputs);
+        st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u array%s", n_outputs,
+                       n_outputs == 1 ? "" : "s");
     if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch))) return st;
-    session->last = plan;
-    session->last_batch = batch;
-    session->runs++;
-    return weft__plan_run(plan, &(weft__plan_call){ session->model, inputs, outputs, batch });
+    return weft__session_run(session, plan,
+                             &(weft__plan_call){ session->model, inputs, outputs, batch });
 }
 
 static weft_status print_graph(weft_session *session, weft_plan_stage stage, weft__text *text)

@@ -14,7 +14,7 @@ typedef struct window {
 
 static weft_status out_size(int64_t in, const window *w, int32_t axis, int64_t *out)
 {
-    weft__spec_text s;
+    weft__dim_text s;
     int64_t span, padded;
     if (w->stride < 1 || w->dilation < 1 || w->low < 0 || w->high < 0)
         return weft_fail(WEFT_E_ATTR,

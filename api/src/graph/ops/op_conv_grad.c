@@ -16,7 +16,7 @@ static weft_status check_dy(weft_build *b, const weft_spec *dy, const weft_spec 
                             const weft_spec *w)
 {
     weft_spec y;
-    weft__spec_text s, t;
+    weft__dim_text s, t;
     weft_status st = weft__conv_result(b, x, w, &y);
     if (st) return st;
     for (int32_t i = 0; i < y.rank; i++)
