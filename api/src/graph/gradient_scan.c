@@ -17,8 +17,8 @@ typedef struct backward {
     const weft_val *dout;
     weft__scan_request scan;
     uint32_t n_y; /* of the forward loop, without the saved carries */
-    /* Of the loop back. Carries: the gradients of carries, then sums for captures; xs: those of the
-     * forward loop, the saved carries, the gradients of ys; ys: the gradients of xs. */
+    /* Of the loop back: carries are gradients of carries, then sums for captures; xs are the
+     * forward xs, the saved carries, the gradients of ys; ys are the gradients of xs. */
     weft_val *carry0, *xs, *carry_end, *ys;
     uint32_t n_carry, n_x, n_ys;
     uint32_t *wanted; /* by input of the node: 1 + which carry (or y) is its gradient; 0 = none */
