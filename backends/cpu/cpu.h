@@ -44,7 +44,8 @@ typedef struct cpu_kernel {
 
 extern const cpu_kernel cpu_map, cpu_reduce, cpu_matmul, cpu_conv, cpu_reshape, cpu_transpose,
     cpu_slice, cpu_pad, cpu_concat, cpu_broadcast, cpu_reverse, cpu_copy, cpu_gather, cpu_softmax,
-    cpu_log_softmax, cpu_count, cpu_scatter_add, cpu_random, cpu_adam_update, cpu_sgd_update;
+    cpu_log_softmax, cpu_count, cpu_scatter_add, cpu_random, cpu_adam_update, cpu_sgd_update,
+    cpu_conv_input_grad, cpu_conv_filter_grad;
 enum {
     CPU_ANY_LAYOUT = WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_PITCHED |
                      WEFT_KERNEL_OUT_STRIDED

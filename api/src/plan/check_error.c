@@ -106,8 +106,14 @@ static uint64_t inner_length(const job *j)
     if (!strcmp(j->trial->op, "matmul"))
         return (uint64_t)in[0].value->spec.dim[in[0].value->spec.rank -
                                                (weft__attrs_i(j->attrs, "transpose_a") ? 2 : 1)];
-    if (!strcmp(j->trial->op, "conv")) {
-        for (int32_t i = 0; i + 1 < in[1].value->spec.rank; i++)
+    if (!strcmp(j->trial->op, "conv_input_grad")) { /* taps x filters of a group */
+        const weft_spec *w = &in[1].value->spec;
+        for (int32_t i = 0; i + 2 < w->rank; i++)
+            n *= (uint64_t)w->dim[i];
+        return n * (uint64_t)(w->dim[w->rank - 1] / weft__attrs_i(j->attrs, "groups"));
+    }
+    if (!strcmp(j->trial->op, "conv") || !strcmp(j->trial->op, "conv_filter_grad")) {
+        for (int32_t i = 0; i + 1 < in[1].value->spec.rank; i++) /* rows of w; places of dy */
             n *= (uint64_t)in[1].value->spec.dim[i];
         return n;
     }
@@ -229,6 +235,8 @@ static weft_status bound(const job *j)
 {
     static const char *const moves[] = { "reshape",   "transpose", "slice",  "pad", "concat",
                                          "broadcast", "reverse",   "gather", "copy" };
+    static const char *const contractions[] = { "matmul", "conv", "conv_input_grad",
+                                                "conv_filter_grad", "scatter_add" };
     const char *op = j->trial->op;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (!strcmp(op, moves[i])) return by_moving(j);
@@ -239,8 +247,9 @@ static weft_status bound(const job *j)
                                j->trial, &j->out[0].spec, &j->out[0].err);
     if (!strcmp(op, "reduce")) return by_reduce(j);
     if (!strcmp(op, "softmax") || !strcmp(op, "log_softmax")) return by_softmax(j);
-    return by_magnitudes(
-        j, !strcmp(op, "matmul") || !strcmp(op, "conv") || !strcmp(op, "scatter_add") ? 2 : 32);
+    for (size_t i = 0; i < sizeof contractions / sizeof *contractions; i++)
+        if (!strcmp(op, contractions[i])) return by_magnitudes(j, 2);
+    return by_magnitudes(j, 32);
 }
 
 /* ---- ops made of ops ---------------------------------------------- */
