@@ -8,30 +8,21 @@
 #include <limits.h>
 #include <string.h>
 
-#define BLOCK_BYTES (512u * 1024u)   /* gathered rows: about half of a second-level cache */
-#define MOST_BYTES (8 * 1024 * 1024) /* of a block, unless one pixel is larger */
-#define MIN_ROWS 32
-#define MAX_ROWS 512
-
 typedef struct plan {
     cpu_image conv;
     int depthwise, in_place, direct; /* x is the matrix; gemm writes the output itself */
     int64_t a_row, out_row;          /* steps from row to row, in place and direct */
-    int64_t block, taps;             /* rows of a task; taps gathered at a time */
+    int64_t block;                   /* rows of a task */
+    cpu_cut cut;                     /* what of them is gathered at a time */
     size_t w_copy, a_bytes, c_bytes, temp_size;
     cpu_job job;
     const weft_view *out;
     char *temp;
 } plan;
 
-static size_t round_up(size_t bytes)
+void cpu_image_init(cpu_image *c, const weft_kernel_call *call, const cpu_conv_views *views)
 {
-    return (bytes + 63) / 64 * 64;
-}
-
-static void read_shapes(cpu_image *c, const weft_kernel_call *call)
-{
-    const weft_view *x = call->in[0], *w = call->in[1], *out = call->out[0];
+    const weft_view *x = views->x, *w = views->w, *out = views->y;
     int32_t n = x->rank - 2, skip = CPU_SPATIAL - n;
     int64_t stride[CPU_SPATIAL], pads[2 * CPU_SPATIAL], dilation[CPU_SPATIAL];
     cpu_attr_list(call, "strides", stride, (uint32_t)n, 1);
@@ -64,8 +55,7 @@ static void read_shapes(cpu_image *c, const weft_kernel_call *call)
     c->w = w->data;
 }
 
-/* The step between rows when all but the last dimension of v are evenly spaced rows; 0 when not. */
-static int64_t even_rows(const weft_view *v)
+int64_t cpu_even_rows(const weft_view *v)
 {
     cpu_nest nest;
     int64_t row = v->dim[v->rank - 1];
@@ -77,7 +67,7 @@ static int64_t even_rows(const weft_view *v)
     return nest.rank == 1 && nest.stride[0][0] >= row ? nest.stride[0][0] : 0;
 }
 
-static int is_pointwise(const cpu_image *c)
+int cpu_image_pointwise(const cpu_image *c)
 {
     int yes = c->taps == 1;
     for (int d = 0; d < CPU_SPATIAL; d++)
@@ -85,24 +75,9 @@ static int is_pointwise(const cpu_image *c)
     return yes;
 }
 
-static int64_t between(int64_t least, int64_t n, int64_t most)
+static int64_t larger(int64_t a, int64_t b)
 {
-    return n > most ? most : n < least ? least : n;
-}
-
-/* Blocks and their taps, none larger than MOST_BYTES as long as they are more than one. */
-static void cut(plan *p)
-{
-    const cpu_image *c = &p->conv;
-    int64_t line = c->k > c->features ? c->k : c->features, most = MOST_BYTES / (int64_t)c->size;
-    int64_t pixel = c->in_group > c->features ? c->in_group : c->features;
-    p->block = line ? (int64_t)BLOCK_BYTES / (int64_t)c->size / line / 8 * 8 : MAX_ROWS;
-    p->block = between(MIN_ROWS, p->block, MAX_ROWS);
-    if (pixel) p->block = between(1, most / pixel, p->block);
-    p->block = between(0, p->block, c->rows);
-    p->taps = c->taps;
-    if (p->block > 0 && c->in_group > 0)
-        p->taps = between(1, most / (p->block * c->in_group), c->taps);
+    return a > b ? a : b;
 }
 
 static void make_plan(plan *p, const weft_kernel_call *call)
@@ -110,24 +85,25 @@ static void make_plan(plan *p, const weft_kernel_call *call)
     cpu_image *c = &p->conv;
     memset(p, 0, sizeof *p);
     p->out = call->out[0];
-    read_shapes(c, call);
-    cut(p);
-    c->w_row = even_rows(call->in[1]);
+    cpu_image_init(c, call, &(cpu_conv_views){ call->in[0], call->in[1], call->out[0] });
+    p->block = cpu_conv_block(c, larger(c->k, c->features), larger(c->in_group, c->features));
+    p->cut = cpu_cut_of(c, p->block, c->k);
+    c->w_row = cpu_even_rows(call->in[1]);
     if (!c->w_row) {
         c->w_row = c->features;
-        p->w_copy = round_up((size_t)call->in[1]->count * c->size);
+        p->w_copy = cpu_conv_round((size_t)call->in[1]->count * c->size);
     }
     p->depthwise = c->in_group == 1 && c->groups > 1;
-    p->a_row = is_pointwise(c) && !p->depthwise ? even_rows(call->in[0]) : 0;
+    p->a_row = cpu_image_pointwise(c) && !p->depthwise ? cpu_even_rows(call->in[0]) : 0;
     p->in_place = p->a_row != 0;
-    p->out_row = even_rows(p->out);
+    p->out_row = cpu_even_rows(p->out);
     p->direct =
         !cpu_node_of(call)->then && p->out_row != 0 && (!p->depthwise || p->out_row == c->features);
     if (!p->in_place && !p->depthwise) {
-        p->a_bytes = round_up((size_t)(p->block * p->taps * c->in_group) * c->size);
+        p->a_bytes = cpu_conv_round((size_t)(p->block * p->cut.taps * p->cut.channels) * c->size);
     }
     if (!p->direct) {
-        p->c_bytes = round_up((size_t)(p->block * c->features) * c->size);
+        p->c_bytes = cpu_conv_round((size_t)(p->block * c->features) * c->size);
         p->temp_size = cpu_job_temp(1 + call->n_extra);
     }
     p->temp_size += p->a_bytes + p->c_bytes;
@@ -138,26 +114,26 @@ static void multiply(const plan *p, cpu_piece *piece, char *c_at, char *a_temp)
 {
     const cpu_image *c = &p->conv;
     int64_t size = (int64_t)c->size, column = piece->group * c->out_group;
-    for (piece->tap = 0; piece->tap < c->taps; piece->tap += p->taps) {
-        int64_t k = piece->tap * c->in_group;
-        piece->taps = between(1, p->taps, c->taps - piece->tap);
+    for (int64_t i = 0; i < p->cut.pieces; i++) {
+        int64_t row = cpu_cut_piece(&p->cut, c, i, piece), k = piece->taps * piece->channels;
         cpu_gemm g = { c->dtype,
                        piece->rows,
                        c->out_group,
-                       piece->taps * c->in_group,
+                       k,
                        a_temp,
-                       c->w + (k * c->w_row + column) * size,
-                       piece->taps * c->in_group,
+                       c->w + (row * c->w_row + column) * size,
+                       k,
                        1,
                        c->w_row,
                        1,
                        c_at + column * size,
                        p->direct ? p->out_row : c->features,
-                       piece->tap > 0 };
+                       i > 0 };
         if (p->in_place) {
-            g.a = c->x + (piece->first * p->a_row + piece->group * c->in_group) * size;
+            int64_t channel = piece->group * c->in_group + piece->channel;
+            g.a = c->x + (piece->first * p->a_row + channel) * size;
             g.a_row = p->a_row;
-        } else if (g.k > 0) {
+        } else if (k > 0) {
             cpu_im2col(c, piece, a_temp);
         }
         cpu_gemm_run(&g);
@@ -209,8 +185,7 @@ static uint64_t n_blocks(const plan *p)
 
 static int too_large(const plan *p)
 {
-    return p->conv.in_group > INT_MAX || p->conv.w_row > INT_MAX || p->a_row > INT_MAX ||
-           p->out_row > INT_MAX;
+    return p->conv.w_row > INT_MAX || p->a_row > INT_MAX || p->out_row > INT_MAX;
 }
 
 static weft_status run(const weft_kernel_call *call)
@@ -220,10 +195,9 @@ static weft_status run(const weft_kernel_call *call)
     make_plan(&p, call);
     if (too_large(&p)) {
         return cpu_fail(call, WEFT_E_UNSUPPORTED,
-                        "%lld channels, or steps between rows of %lld (image), %lld (filter) or "
-                        "%lld (output) elements, are beyond what BLAS counts (2^31 - 1)",
-                        (long long)p.conv.in_group, (long long)p.a_row, (long long)p.conv.w_row,
-                        (long long)p.out_row);
+                        "steps between rows of %lld (image), %lld (filter) or %lld (output) "
+                        "elements are beyond what BLAS counts (2^31 - 1)",
+                        (long long)p.a_row, (long long)p.conv.w_row, (long long)p.out_row);
     }
     if (!p.conv.k)
         p.conv.x = p.conv.w = p.out->data; /* never read; they may have no memory at all */

@@ -107,6 +107,7 @@ static weft_status finish(weft_dev *dev)
 }
 
 static const char *const kernel_ids[] = { WEFT_KERNEL_CPU, NULL };
+static const weft_ext services[] = { { WEFT_GEMM_ID, &cpu_gemm_api }, { 0 } };
 static const weft_backend backend = {
     .struct_size = sizeof(weft_backend),
     .id = "cpu",
@@ -126,6 +127,7 @@ static const weft_backend backend = {
     .compile = cpu_compile,
     .run = cpu_run,
     .release_exe = cpu_release_exe,
+    .services = services,
 };
 static const weft_backend *const backends[] = { &backend, NULL };
 

@@ -3,6 +3,7 @@
 #include "cpu.h"
 #include <assert.h>
 #include <cblas.h>
+#include <limits.h>
 #include <string.h>
 
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -78,3 +79,38 @@ void cpu_gemm_run(const cpu_gemm *g)
                     g->c, ldc);
     }
 }
+
+/* ---- for kernels of plugins ---- */
+
+static int too_large(const weft_product *p)
+{
+    const int64_t size[] = { p->m, p->n, p->k, p->a_row, p->a_col, p->b_row, p->b_col, p->c_row };
+    for (size_t i = 0; i < sizeof size / sizeof size[0]; i++)
+        if (size[i] > INT_MAX) return 1;
+    return 0;
+}
+
+static weft_status run_product(const weft_kernel_call *call, const weft_product *p)
+{
+    cpu_gemm g = { p->dtype, p->m,     p->n,     p->k, p->a,     p->b,         p->a_row,
+                   p->a_col, p->b_row, p->b_col, p->c, p->c_row, p->accumulate };
+    if (too_large(p))
+        return cpu_fail(call, WEFT_E_UNSUPPORTED,
+                        "a product of %lld x %lld by %lld, or steps between its rows, are beyond "
+                        "what BLAS counts (2^31 - 1)",
+                        (long long)p->m, (long long)p->k, (long long)p->n);
+    if (!cpu_gemm_takes(p->m, p->k, p->a_row, p->a_col) ||
+        !cpu_gemm_takes(p->k, p->n, p->b_row, p->b_col) || (p->m > 1 && p->c_row < p->n) ||
+        !cpu_dtype_float(p->dtype))
+        return cpu_fail(call, WEFT_E_ARG,
+                        "a product of %lld x %lld by %lld with strides a (%lld, %lld), b (%lld, "
+                        "%lld), c %lld of %s; weft/gemm.h says which there can be",
+                        (long long)p->m, (long long)p->k, (long long)p->n, (long long)p->a_row,
+                        (long long)p->a_col, (long long)p->b_row, (long long)p->b_col,
+                        (long long)p->c_row, cpu_dtype_name(p->dtype));
+    if (p->m == 1) g.ldc = p->n;
+    cpu_gemm_run(&g);
+    return WEFT_OK;
+}
+
+const weft_gemm_api cpu_gemm_api = { .struct_size = sizeof(weft_gemm_api), .run = run_product };

@@ -158,10 +158,23 @@ void ocl_call_fill(ocl_call *call, int64_t batch)
 
 /* ---- choice ---- */
 static const ocl_op *const ops[] = {
-    &ocl_op_map,     &ocl_op_matmul,      &ocl_op_conv,       &ocl_op_reduce,
-    &ocl_op_softmax, &ocl_op_log_softmax, &ocl_op_gather,     &ocl_op_count,
-    &ocl_op_copy,    &ocl_op_pad,         &ocl_op_reverse,    &ocl_op_scatter_add,
-    &ocl_op_random,  &ocl_op_adam_update, &ocl_op_sgd_update,
+    &ocl_op_map,
+    &ocl_op_matmul,
+    &ocl_op_conv,
+    &ocl_op_reduce,
+    &ocl_op_softmax,
+    &ocl_op_log_softmax,
+    &ocl_op_gather,
+    &ocl_op_count,
+    &ocl_op_copy,
+    &ocl_op_pad,
+    &ocl_op_reverse,
+    &ocl_op_scatter_add,
+    &ocl_op_random,
+    &ocl_op_adam_update,
+    &ocl_op_sgd_update,
+    &ocl_op_conv_input_grad,
+    &ocl_op_conv_filter_grad,
 };
 
 const ocl_op *ocl_op_find(const char *name)

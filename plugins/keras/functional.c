@@ -295,14 +295,32 @@ static weft_status add_input(functional *u, const json_t *history)
     return make_input(u, &u->layer[layer]);
 }
 
+static int has_output(const functional *u, const char *name)
+{
+    const char *other = NULL;
+    uint32_t i;
+
+    for (i = 0; u->f->api->output_at(u->into, i, &other); i++)
+        if (other && !strcmp(other, name)) return 1;
+    return 0;
+}
+
+/* Keras names outputs by their layers. Several of one layer are "lstm", "lstm_1", "lstm_2". */
 static weft_status add_output(functional *u, const json_t *history)
 {
-    uint32_t layer, number, index;
+    uint32_t layer, number, index, k;
+    char longer[512];
+    const char *name;
     weft_tensor_id tensor = 0;
     weft_status st = resolve(u, history, &layer, &number, &index);
 
     if (st || (st = tensor_of(u, history, &tensor))) return st;
-    u->f->api->output(u->into, u->layer[layer].name, tensor);
+    name = u->layer[layer].name;
+    for (k = 1; has_output(u, name); k++) {
+        snprintf(longer, sizeof longer, "%.480s_%u", u->layer[layer].name, (unsigned)k);
+        name = longer;
+    }
+    u->f->api->output(u->into, name, tensor);
     return WEFT_OK;
 }
 

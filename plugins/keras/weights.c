@@ -242,17 +242,39 @@ out:
     return st;
 }
 
-/* "<group>/vars/0", "1", ..: exactly as many as the layer has variables. */
+/* Variables that files hold: not what a stateful layer keeps from batch to batch, which comes
+ * last. */
+static weft_status count_variables(const weights *w, const weft_model *m, weft_layer_id id,
+                                   uint32_t *n)
+{
+    uint32_t all = w->f->api->n_variables(m, id), flags;
+    weft_spec spec;
+    weft_status st;
+
+    for (*n = 0; *n < all; ++*n) {
+        if ((st = w->f->api->variable_spec(m, id, *n, NULL, &spec, &flags))) return st;
+        if (flags & WEFT_TRANSIENT) break;
+    }
+    return WEFT_OK;
+}
+
+/* "<group>/vars/0", "1", ..: exactly as many as the layer has variables. Those of a recurrent layer
+ * are its cell's: "<group>/cell/vars/0". */
 static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id, const char *name,
                               const char *group)
 {
-    uint32_t n = w->f->api->n_variables(m, id), i;
+    const char *cell = "";
+    uint32_t n, i;
     char path[1024];
     weft_status st;
     int there;
 
+    if ((st = count_variables(w, m, id, &n))) return st;
+    snprintf(path, sizeof path, "%s/cell/vars", group);
+    if ((st = exists(w, path, &there))) return st;
+    if (there) cell = "/cell";
     for (i = 0; i <= n; i++) {
-        snprintf(path, sizeof path, "%s/vars/%u", group, (unsigned)i);
+        snprintf(path, sizeof path, "%s%s/vars/%u", group, cell, (unsigned)i);
         if ((st = exists(w, path, &there))) return st;
         if (!there && i < n)
             return keras_fail(

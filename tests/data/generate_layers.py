@@ -1,12 +1,13 @@
 """The layer cases without a window: Dense, activations, regularization (which does nothing in
 inference), merging, reshaping, normalization. generate_windows.py has the others,
-generate_integers.py those whose inputs are no floats."""
+generate_integers.py those whose inputs are no floats, generate_recurrent.py the recurrent ones."""
 
 import keras
 import numpy as np
 from keras import layers
 
 import generate_integers
+import generate_recurrent
 import generate_windows
 from generate_cases import CASES, case, family, make  # noqa: F401  (for generate.py)
 
@@ -251,6 +252,7 @@ def register():
         one()
     generate_windows.register()
     generate_integers.register()
+    generate_recurrent.register()
 
 
 register()

@@ -300,7 +300,8 @@ void step_init(test_step *s, const char *op)
 {
     memset(s, 0, sizeof *s);
     s->op = (weft_op_class){ .struct_size = sizeof(weft_op_class), .name = op };
-    if (!strcmp(op, "matmul") || !strcmp(op, "conv") || !strcmp(op, "reduce"))
+    if (!strcmp(op, "matmul") || !strcmp(op, "conv") || !strcmp(op, "conv_input_grad") ||
+        !strcmp(op, "reduce"))
         s->op.flags = WEFT_OP_EPILOGUE;
     s->step = (weft_step){ .struct_size = sizeof(weft_step),
                            .op = &s->op,

@@ -6,6 +6,7 @@
  * about h. A point where the bound is not small is at a kink or close to a pole, and counts as
  * rough. */
 #include "gradient_case.h"
+#include "graph/build.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,6 +73,15 @@ static int is_float(weft_dtype t)
     return t == WEFT_F32 || t == WEFT_F64;
 }
 
+/* Optional results are there for the gradient alone and have none of their own. */
+static int is_kept(const weft__graph *graph, uint32_t result)
+{
+    const weft_op_class *op = graph->n_nodes ? graph->node[0]->op : NULL;
+    uint32_t least = 0, most = UINT32_MAX;
+    if (op && op->outputs) weft__arity(op->outputs, &least, &most);
+    return most != UINT32_MAX && result >= least;
+}
+
 static void name_grads(gradient_case *c, const weft__gradient_request *r)
 {
     for (uint32_t i = 0; i < r->n_wrt; i++)
@@ -116,7 +126,7 @@ int gradient_begin(gradient_case *c, weft_context *ctx, const char *op, const ch
     for (uint32_t i = 0; i < c->n_y; i++) {
         const weft_spec spec = *weft__graph_spec(c->backward, y[i]);
         c->dy_of[i] = -1;
-        if (!is_float(spec.dtype)) continue;
+        if (!is_float(spec.dtype) || is_kept(c->forward, i)) continue;
         c->dy_of[i] = (int32_t)c->n_in;
         of[r.n_of] = y[i];
         seeds[r.n_of++] = add_input(c, c->backward, &spec, 0, &seed);
@@ -175,8 +185,15 @@ static void analyse(runner *r)
     }
     for (uint32_t i = 0; i < node->n_out; i++)
         r->known[i].spec = *weft__graph_spec(c->forward, node->out[i]);
-    const weft__trial trial = { node->op->name, node->text,  "case",        in,
-                                node->n_in,     node->n_out, node->n_extra, c->batch };
+    const weft__trial trial = { node->op->name,
+                                node->text,
+                                "case",
+                                in,
+                                node->n_in,
+                                node->n_out,
+                                node->n_extra,
+                                c->batch,
+                                node->region ? node : NULL };
     must(weft__trial_analyse(r->cpu, &trial, r->known), c);
 }
 

@@ -112,7 +112,9 @@ typedef struct weft_scan {       /* a loop over one axis; the body is traced onc
     void *user;
     weft_val *carry_end, *ys; /* results */
 } weft_scan;
-enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2 }; /* flags of a variable */
+/* Flags of a variable. TRANSIENT: model files do not hold it, as what a stateful layer keeps from
+ * batch to batch; such ones are made last. */
+enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2, WEFT_TRANSIENT = 4 };
 typedef struct weft_build_api {
     uint32_t struct_size, reserved;
     weft_val (*in)(weft_build *, uint32_t i);

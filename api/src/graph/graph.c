@@ -190,6 +190,12 @@ weft_status weft__graph_output(weft__graph *graph, const char *name, weft_val va
     return st ? st : add_port(&graph->output, &graph->n_outputs, &graph->cap_outputs, name, value);
 }
 
+void weft__graph_drop_outputs(weft__graph *graph)
+{
+    while (graph->n_outputs)
+        weft__free(graph->output[--graph->n_outputs].name);
+}
+
 weft_val weft__graph_assigned(const weft__graph *graph, weft_val variable)
 {
     for (size_t i = 0; i < graph->n_assigns; i++)

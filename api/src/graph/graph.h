@@ -79,6 +79,7 @@ typedef struct weft__op_request {
 /* The first result, or 0. */
 weft_val weft__graph_op(weft__graph *graph, const weft__op_request *request);
 weft_status weft__graph_output(weft__graph *graph, const char *name, weft_val value);
+void weft__graph_drop_outputs(weft__graph *graph);
 /* variable: a variable, or what was assigned to it so far, which `value` then replaces. */
 weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val value);
 /* What the variable will be after the run: what is assigned to it, or itself. */
@@ -101,6 +102,7 @@ typedef struct weft__rewrite {
     weft_status (*region)(void *user, const weft__graph *region, weft__graph **result);
     void *user;
 } weft__rewrite;
+weft_status weft__graph_copy(const weft__graph *graph, weft__graph **copy);
 /* Declares all inputs, in order. */
 weft_status weft__rewrite_begin(const weft__graph *src, weft__rewrite *rewrite);
 /* Of an input, variable, constant or copied node; WEFT_NONE stays. */

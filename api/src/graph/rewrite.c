@@ -68,16 +68,21 @@ static weft_status copy_texts(const weft__node *node, weft__node *copy)
     return weft__attrs_copy(node->attrs, &copy->attrs);
 }
 
-static weft_status copy_region(void *user, const weft__graph *region, weft__graph **copy)
+weft_status weft__graph_copy(const weft__graph *graph, weft__graph **copy)
 {
     weft__rewrite rw = { 0 };
-    weft_status st = weft__rewrite_begin(region, &rw);
-    (void)user;
-    for (uint32_t i = 0; !st && i < region->n_nodes; i++)
+    weft_status st = weft__rewrite_begin(graph, &rw);
+    for (uint32_t i = 0; !st && i < graph->n_nodes; i++)
         st = weft__rewrite_node(&rw, i);
     if (!st) return weft__rewrite_end(&rw, copy);
     weft__rewrite_abort(&rw);
     return st;
+}
+
+static weft_status copy_region(void *user, const weft__graph *region, weft__graph **copy)
+{
+    (void)user;
+    return weft__graph_copy(region, copy);
 }
 
 weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t number, weft__graph **region,

@@ -41,9 +41,11 @@ weft__variable *weft__model_variable_at(const weft_model *model, uint32_t i);
  * read_unlock. */
 weft_status weft__variable_write(weft__variable *variable, const void *data);
 weft_status weft__variable_read(weft__variable *variable, void *data);
-/* The variable's new value from a device, under its lock. Its generation grows, the model's does
- * not: that did when the device wrote it. *generation: the new one. */
-weft_status weft__variable_land(weft__variable *variable, const void *data, uint64_t *generation);
+/* The variable's new value from a device, under its lock, unless somebody has written it since the
+ * generation that the device's value came from. Its generation grows, the model's does not: that
+ * did when the device wrote it. *generation: the new one; as it was if nothing was done. */
+weft_status weft__variable_land(weft__variable *variable, uint64_t expected, const void *data,
+                                uint64_t *generation);
 /* One holder a model at a time, of all variables in it. */
 weft_status weft__model_claim(const weft_model *model, const weft__holder *holder);
 void weft__model_release(const weft_model *model, const void *user);

@@ -164,15 +164,19 @@ weft_status weft__variable_write(weft__variable *variable, const void *data)
     return st;
 }
 
-weft_status weft__variable_land(weft__variable *variable, const void *data, uint64_t *generation)
+weft_status weft__variable_land(weft__variable *variable, uint64_t expected, const void *data,
+                                uint64_t *generation)
 {
     size_t bytes = (size_t)weft__spec_bytes(&variable->spec);
+    weft_status st = WEFT_OK;
     pthread_rwlock_wrlock(&variable->store->lock);
-    if (!variable->data) variable->data = weft__alloc(bytes);
-    if (variable->data && bytes) memcpy(variable->data, data, bytes);
-    *generation = ++variable->generation;
+    if (variable->generation == expected) {
+        if (!variable->data && !(variable->data = weft__alloc(bytes))) st = WEFT_E_NOMEM;
+        if (!st && bytes) memcpy(variable->data, data, bytes);
+        if (!st) *generation = ++variable->generation;
+    }
     pthread_rwlock_unlock(&variable->store->lock);
-    return variable->data ? WEFT_OK : WEFT_E_NOMEM;
+    return st;
 }
 
 static weft_status pull(weft__store *store, const void *user)

@@ -2,7 +2,7 @@
  * variables. */
 #ifndef WEFT_PLAN_OPENED_H
 #define WEFT_PLAN_OPENED_H
-#include "model/model.h"
+#include "model/slots.h"
 #include "plan/step.h"
 
 typedef struct weft__buffer {
@@ -35,6 +35,8 @@ typedef struct weft__devices {
     weft_context *ctx;
     weft__device *device;
     uint32_t n;
+    weft__pack *pack; /* of a session that is compiled for training; borrowed */
+    uint64_t own;     /* grows when the session changes a variable of its own */
 } weft__devices;
 
 /* text: "opencl:0,cpu" or "best". cpu is appended unless strict. An unusable device is an error
@@ -61,6 +63,10 @@ weft_status weft__device_upload(weft__device *device, weft__copy *copy);
 /* A run has written the copy: other devices' copies of the variable, if there are any (then 1), are
  * out of date. */
 int weft__devices_wrote(weft__devices *devices, weft__copy *copy);
-/* Copies that are newer than the model's data go there. */
-weft_status weft__devices_pull(weft__devices *devices);
+/* Copies that are newer than the variables' data go there: of one variable, or of all (NULL). */
+weft_status weft__devices_pull(weft__devices *devices, const weft__variable *variable);
+/* Forgets the copies of all variables, and the pack: no plan that uses them is left. */
+void weft__devices_drop_copies(weft__devices *devices);
+/* The variable, one of the session's own, gets the data (of its dtype): the next run sees it. */
+weft_status weft__devices_set(weft__devices *devices, weft__variable *variable, const void *data);
 #endif

@@ -172,7 +172,7 @@ static weft_status place_scan(rounds *r, weft__rewrite *rewrite, uint32_t number
     weft__graph *region = NULL;
     weft_status st = WEFT_OK;
     for (uint32_t i = 0; i < n && placing.device < 0; i++) {
-        weft__devices one = { r->devices->ctx, &r->devices->device[i], 1 };
+        weft__devices one = { .ctx = r->devices->ctx, .device = &r->devices->device[i], .n = 1 };
         st = weft__place(node->region, &one, 1, &region);
         if (st == WEFT_E_NOMEM) goto out;
         if (!st) placing.device = (int32_t)i;

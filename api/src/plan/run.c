@@ -97,12 +97,15 @@ static weft_status upload(weft__plan *plan)
     return st;
 }
 
-/* A variable that another device of the session has assigned comes through the model. */
+/* A variable that another device of the session has assigned comes through the model; and before
+ * somebody else's values join the device's in the pack, those come home. */
 static weft_status fetch(weft__plan *plan)
 {
+    weft__pack *pack = plan->devices->pack;
+    if (pack && weft__pack_stale(pack)) return weft__devices_pull(plan->devices, NULL);
     for (size_t i = 1; i < plan->n_slots; i++)
         if (plan->slot[i].kind == WEFT__SLOT_VARIABLE && !plan->slot[i].copy->generation)
-            return weft__devices_pull(plan->devices);
+            return weft__devices_pull(plan->devices, NULL);
     return WEFT_OK;
 }
 
@@ -124,11 +127,12 @@ static weft_status run_prologue(weft__plan *plan, const weft__plan_call *call)
     uint64_t generation = 0;
     weft_status st = WEFT_OK;
     if (call->model) {
-        generation = weft__model_generation(call->model);
+        generation = weft__model_generation(call->model) + plan->devices->own;
         if (plan->prologue_done && generation == plan->variables_seen) return WEFT_OK;
         if ((st = fetch(plan))) return st;
         weft__model_read_lock(call->model);
-        generation = weft__model_generation(call->model);
+        generation = weft__model_generation(call->model) + plan->devices->own;
+        if (plan->devices->pack) weft__pack_gather(plan->devices->pack);
         st = upload(plan);
         weft__model_read_unlock(call->model);
     } else if (plan->prologue_done) {

@@ -36,9 +36,18 @@ out:
     return st;
 }
 
-static weft_status lower(const weft_session *session, const weft_spec *inputs, weft__graph **graph)
+/* The graph of a plan, with what training needs of it. */
+static weft_status lower(weft_session *session, weft__purpose purpose, const weft_spec *inputs,
+                         weft__graph **graph)
 {
-    return weft__model_lower(session->model, &(weft__lower_request){ .inputs = inputs }, graph);
+    weft__graph *plain = NULL;
+    const weft__lower_request request = { .inputs = inputs };
+    if (purpose != WEFT__PREDICT) return session->make_graph(session, purpose, inputs, graph);
+    if (!session->devices->pack) return weft__model_lower(session->model, &request, graph);
+    weft_status st = weft__model_lower(session->model, &request, &plain);
+    if (!st) st = weft__pack_apply(session->devices->pack, plain, NULL, 0, graph);
+    weft__graph_destroy(&plain);
+    return st;
 }
 
 static void drop_plan(weft_session *session, weft__session_plan *entry)
@@ -61,42 +70,64 @@ static weft__session_plan *free_entry(weft_session *session)
     return oldest;
 }
 
-static weft_status make_plan(weft_session *session, const weft_spec *inputs, weft__plan **result)
+static weft_status make_plan(weft_session *session, const weft__session_plan *wanted,
+                             weft__plan **result)
 {
-    uint32_t n = weft_model_n_inputs(session->model);
     weft__graph *graph = NULL;
-    weft__plan *plan = NULL;
-    weft_spec *key = weft__alloc_n(n, sizeof *key);
+    weft__session_plan made = *wanted;
     weft_status st = WEFT_E_NOMEM;
-    if (!key) return st;
-    if (n) memcpy(key, inputs, n * sizeof *key);
-    if ((st = lower(session, inputs, &graph))) goto out;
+    if (!(made.inputs = weft__alloc_n(wanted->n_inputs, sizeof *made.inputs))) return st;
+    if (wanted->n_inputs)
+        memcpy(made.inputs, wanted->inputs, wanted->n_inputs * sizeof *made.inputs);
+    if ((st = lower(session, wanted->purpose, wanted->inputs, &graph))) goto out;
     if (graph->n_assigns && (st = weft__session_hold(session))) goto out;
-    if ((st = weft__plan_create(graph, session->devices, &session->options, &plan))) goto out;
-    weft__session_plan *entry = free_entry(session);
-    *entry = (weft__session_plan){ key, plan, ++session->clock };
-    key = NULL;
-    *result = plan;
+    if ((st = weft__plan_create(graph, session->devices, &session->options, &made.plan))) goto out;
+    made.used = ++session->clock;
+    *free_entry(session) = made;
+    made.inputs = NULL;
+    *result = made.plan;
 out:
     weft__graph_destroy(&graph);
-    weft__free(key);
+    weft__free(made.inputs);
     return st;
 }
 
-static weft_status find_plan(weft_session *session, const weft_spec *inputs, weft__plan **plan)
+static int same_plan(const weft__session_plan *a, const weft__session_plan *b)
 {
-    uint32_t n = weft_model_n_inputs(session->model);
+    if (a->purpose != b->purpose || a->n_inputs != b->n_inputs) return 0;
+    for (uint32_t i = 0; i < a->n_inputs; i++)
+        if (!weft__spec_equal(&a->inputs[i], &b->inputs[i])) return 0;
+    return 1;
+}
+
+weft_status weft__session_plan_for(weft_session *session, weft__purpose purpose,
+                                   const weft_spec *inputs, uint32_t n_inputs, weft__plan **plan)
+{
+    /* only read, and copied by make_plan */
+    const weft__session_plan wanted = { .purpose = purpose,
+                                        .inputs = (weft_spec *)(uintptr_t)inputs,
+                                        .n_inputs = n_inputs };
     for (uint32_t i = 0; i < session->n_plans; i++) {
         weft__session_plan *entry = &session->plan[i];
-        uint32_t same = 0;
-        while (same < n && weft__spec_equal(&entry->inputs[same], &inputs[same]))
-            same++;
-        if (same < n) continue;
+        if (!same_plan(entry, &wanted)) continue;
         entry->used = ++session->clock;
         *plan = entry->plan;
         return WEFT_OK;
     }
-    return make_plan(session, inputs, plan);
+    return make_plan(session, &wanted, plan);
+}
+
+static weft_status find_plan(weft_session *session, const weft_spec *inputs, weft__plan **plan)
+{
+    return weft__session_plan_for(session, WEFT__PREDICT, inputs,
+                                  weft_model_n_inputs(session->model), plan);
+}
+
+void weft__session_drop_plans(weft_session *session)
+{
+    for (uint32_t i = 0; i < session->n_plans; i++)
+        drop_plan(session, &session->plan[i]);
+    session->n_plans = 0;
 }
 
 /* The specs of a model that leaves no dimension open. *known = 0 if it does. */
@@ -126,13 +157,17 @@ static weft_status any_plan(weft_session *session, weft__plan **plan)
     return st;
 }
 
-static weft_status pull(void *user)
+weft_status weft__session_pull(weft_session *session)
 {
-    weft_session *session = user;
     pthread_mutex_lock(&session->lock);
-    weft_status st = weft__devices_pull(session->devices);
+    weft_status st = weft__devices_pull(session->devices, NULL);
     pthread_mutex_unlock(&session->lock);
     return st;
+}
+
+static weft_status pull(void *user)
+{
+    return weft__session_pull(user);
 }
 
 weft_status weft__session_hold(weft_session *session)
@@ -195,13 +230,13 @@ void weft_session_destroy(weft_session **session)
     if (!old) return;
     if (old->holds) {
         /* a value that cannot be read any more stays what it was; there is nobody to tell */
-        pull(old);
+        weft__session_pull(old);
         weft__model_release(old->model, old);
     }
-    for (uint32_t i = 0; i < old->n_plans; i++)
-        drop_plan(old, &old->plan[i]);
+    weft__session_drop_plans(old);
     pthread_mutex_destroy(&old->lock);
     weft__devices_close(&old->devices);
+    if (old->drop_trainer) old->drop_trainer(old); /* devices have copies of its variables */
     weft_model_destroy(&old->model);
     weft__free(old);
     *session = NULL;
@@ -250,7 +285,7 @@ static weft_status print_graph(weft_session *session, weft_plan_stage stage, wef
             if (session->plan[i].plan == session->last)
                 memcpy(specs, session->plan[i].inputs,
                        weft_model_n_inputs(session->model) * sizeof *specs);
-    if ((st = lower(session, specs, &graph))) goto out;
+    if ((st = lower(session, WEFT__PREDICT, specs, &graph))) goto out;
     if (stage == WEFT_PLAN_GRAPH) {
         weft__graph_print(graph, text);
     } else {

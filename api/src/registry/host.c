@@ -47,12 +47,22 @@ static void host_parallel_for(const weft_host *host, uint64_t n, uint64_t grain,
     weft__parallel_for(context_of(host)->threads, n, grain, fn, user);
 }
 
+static const void *find_extension(const weft_ext *list, const char *id)
+{
+    for (; list->id; list++)
+        if (!strcmp(list->id, id)) return list->data;
+    return NULL;
+}
+
+/* The core's, then what the backends bring. */
 static const void *host_extension(const weft_host *host, const char *id)
 {
-    (void)host;
-    for (const weft_ext *e = weft__host_extensions; id && e->id; e++)
-        if (!strcmp(e->id, id)) return e->data;
-    return NULL;
+    const weft_context *ctx = context_of(host);
+    const void *found = id ? find_extension(weft__host_extensions, id) : NULL;
+    for (size_t i = 0; id && !found && i < ctx->n_providers; i++)
+        if (WEFT_HAS(ctx->provider[i].backend, services))
+            found = find_extension(ctx->provider[i].backend->services, id);
+    return found;
 }
 
 void weft__host_init(weft_context *ctx)

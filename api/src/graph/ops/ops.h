@@ -7,7 +7,8 @@ extern const weft_op_class weft__op_map, weft__op_reduce, weft__op_matmul, weft_
     weft__op_reshape, weft__op_transpose, weft__op_slice, weft__op_pad, weft__op_concat,
     weft__op_broadcast, weft__op_reverse, weft__op_copy, weft__op_count, weft__op_gather,
     weft__op_softmax, weft__op_log_softmax, weft__op_scatter_add, weft__op_random,
-    weft__op_adam_update, weft__op_sgd_update, weft__op_scan;
+    weft__op_adam_update, weft__op_sgd_update, weft__op_scan, weft__op_conv_input_grad,
+    weft__op_conv_filter_grad;
 
 /* The gradient of map: derivatives of its expression. */
 weft_status weft__map_gradient(weft_build *build);
