@@ -11,9 +11,8 @@ static const tool_verb *const verbs[] = {
 
 static void print_help(FILE *file)
 {
-    fprintf(
-        file,
-        "usage: weft VERB ...\n\nRuns and trains Keras-style models on CPUs and OpenCL devices.\n\n");
+    fprintf(file, "usage: weft VERB ...\n\n"
+                  "Runs and trains Keras-style models on CPUs and OpenCL devices.\n\n");
     for (size_t i = 0; i < N_VERBS; i++)
         fprintf(file, "  %-9s %s\n", verbs[i]->name, verbs[i]->doc);
     fprintf(file,

@@ -1,4 +1,4 @@
-/* What `weft fit` and `weft evaluate` share: their options, and a session with all that it needs. */
+/* What `weft fit` and `weft evaluate` share: options, and a session with all that it needs. */
 #ifndef WEFT_TOOL_TRAINING_H
 #define WEFT_TOOL_TRAINING_H
 #include "tool.h"
@@ -21,12 +21,15 @@ typedef struct training {
 } training;
 
 /* The options, to stand first in a verb's table, and their help. */
-#define TRAINING_OPTIONS                                                                           \
-    { 'x', "x", 1 }, { 'y', "y", 1 }, { 'd', "device", 1 }, { 'b', "batch", 1 }, { 0, "loss", 1 }, \
-        { 0, "loss-weights", 1 }, { 0, "metrics", 1 }, { 0, "strict", 0 },                         \
-    {                                                                                              \
-        0, "json", 0                                                                               \
+#define TRAINING_OPTION(letter, name, takes) \
+    {                                        \
+        letter, name, takes                  \
     }
+#define TRAINING_OPTIONS                                                                           \
+    TRAINING_OPTION('x', "x", 1), TRAINING_OPTION('y', "y", 1), TRAINING_OPTION('d', "device", 1), \
+        TRAINING_OPTION('b', "batch", 1), TRAINING_OPTION(0, "loss", 1),                           \
+        TRAINING_OPTION(0, "loss-weights", 1), TRAINING_OPTION(0, "metrics", 1),                   \
+        TRAINING_OPTION(0, "strict", 0), TRAINING_OPTION(0, "json", 0)
 enum { TRAINING_OPTION_COUNT = 9 };
 #define TRAINING_HELP                                                                             \
     "  -x NAME=FILE.npy        one for each input; NAME= may be left out if there is one input\n" \
