@@ -6,48 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <setjmp.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "fixture.h"
+#include "program.h"
 
 #define MODEL WEFT_TEST_DATA "/layers/dense_no_bias.keras"
-
-static int run(const char *arguments, char *text, size_t size)
-{
-    char line[2048];
-    FILE *pipe;
-    size_t n;
-    int status;
-
-    snprintf(line, sizeof line, "exec %s %s 2>&1", WEFT_TEST_PROGRAM, arguments);
-    pipe = popen(line, "r");
-    assert_non_null(pipe);
-    n = fread(text, 1, size - 1, pipe);
-    text[n] = 0;
-    status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static void expect(int code, const char *arguments, const char *words)
-{
-    char text[16384];
-    int got = run(arguments, text, sizeof text);
-
-    if (got != code) fail_msg("weft %s: exit code %d, not %d\n%s", arguments, got, code, text);
-    if (!holds_words(text, words))
-        fail_msg("weft %s: the text lacks \"%s\":\n%s", arguments, words, text);
-}
 
 static void test_devices(void **state)
 {
     (void)state;
-    expect(2, "plan " MODEL " -d ''", "weft: plan: --device is \"\"|weft devices");
-    expect(2, "predict " MODEL " -i x.npy -o y.npy -d ''", "weft: predict: --device is \"\"");
-    expect(2, "check " MODEL " --device=", "weft: check: --device is \"\"");
-    expect(2, "plan " MODEL " -d ' , '", "--device is \" , \"");
-    expect(1, "plan " MODEL " -d cpu,", "a name is missing");
-    expect(0, "plan " MODEL " -d cpu", "memory for batch 32");
+    program_says(2, "plan " MODEL " -d ''", "weft: plan: --device is \"\"|weft devices");
+    program_says(2, "predict " MODEL " -i x.npy -o y.npy -d ''", "weft: predict: --device is \"\"");
+    program_says(2, "check " MODEL " --device=", "weft: check: --device is \"\"");
+    program_says(2, "plan " MODEL " -d ' , '", "--device is \" , \"");
+    program_says(1, "plan " MODEL " -d cpu,", "a name is missing");
+    program_says(0, "plan " MODEL " -d cpu", "memory for batch 32");
 }
 
 static void test_batches(void **state)
@@ -59,27 +32,28 @@ static void test_batches(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         snprintf(arguments, sizeof arguments, "plan %s --batch %s", MODEL, wrong[i]);
-        expect(2, arguments, "weft: plan: --batch is \"|whole number from 0 to 2147483647");
+        program_says(2, arguments, "weft: plan: --batch is \"|whole number from 0 to 2147483647");
         snprintf(arguments, sizeof arguments, "predict %s -i x.npy -o y.npy -b %s", MODEL,
                  wrong[i]);
-        expect(2, arguments, "weft: predict: --batch-size is \"|whole number from 1 to 2147483647");
+        program_says(2, arguments,
+                     "weft: predict: --batch-size is \"|whole number from 1 to 2147483647");
     }
-    expect(2, "predict " MODEL " -i x.npy -o y.npy -b 0", "--batch-size is \"0\"");
-    expect(0, "plan " MODEL " -d cpu -b 7", "memory for batch 7");
+    program_says(2, "predict " MODEL " -i x.npy -o y.npy -b 0", "--batch-size is \"0\"");
+    program_says(0, "plan " MODEL " -d cpu -b 7", "memory for batch 7");
 }
 
 static void test_seeds(void **state)
 {
     (void)state;
-    expect(2, "check " MODEL " --seed -1", "weft: check: --seed is \"-1\"");
-    expect(2, "check " MODEL " --seed 18446744073709551616", "--seed is");
-    expect(0, "check " MODEL " -d cpu --seed 18446744073709551615", "0 wrong");
+    program_says(2, "check " MODEL " --seed -1", "weft: check: --seed is \"-1\"");
+    program_says(2, "check " MODEL " --seed 18446744073709551616", "--seed is");
+    program_says(0, "check " MODEL " -d cpu --seed 18446744073709551615", "0 wrong");
 }
 
 static void test_plurals(void **state)
 {
     (void)state;
-    expect(0, "check " MODEL " -d cpu", "1 op right");
+    program_says(0, "check " MODEL " -d cpu", "1 op right");
 }
 
 /* A plugin that was refused is told of where its class is missed. */
@@ -94,11 +68,13 @@ static void test_refused_plugins(void **state)
     assert_int_equal(system(line), 0);
     setenv("WEFT_PLUGIN_PATH", folder, 1);
     setenv("WEFT_DISABLE", "opencl", 1);
-    expect(1, "summary " WEFT_TEST_DATA "/refused/unsupported.keras",
-           "warning: plugin /tmp/weft_usage_|swirl.so is refused: was built for plugin ABI 7.3|"
-           "layer \"swirl\" (Swirl): a class|; the plugin /tmp/weft_usage_|"
-           "1 plugin file was refused; `weft plugins` says why");
-    expect(1, "summary " WEFT_TEST_PROGRAM, "no format knows this file|1 plugin file was refused");
+    program_says(
+        1, "summary " WEFT_TEST_DATA "/refused/unsupported.keras",
+        "warning: plugin /tmp/weft_usage_|swirl.so is refused: was built for plugin ABI 7.3|"
+        "layer \"swirl\" (Swirl): a class|; the plugin /tmp/weft_usage_|"
+        "1 plugin file was refused; `weft plugins` says why");
+    program_says(1, "summary " WEFT_TEST_PROGRAM,
+                 "no format knows this file|1 plugin file was refused");
     unsetenv("WEFT_PLUGIN_PATH");
     unsetenv("WEFT_DISABLE");
     snprintf(line, sizeof line, "rm -r %s", folder);

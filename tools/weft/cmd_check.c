@@ -9,7 +9,7 @@ typedef struct check {
     const char *model;
     char device[16][64];
     uint32_t n_devices;
-    tool_inputs inputs;
+    tool_files inputs;
     uint64_t seed;
     int verbose;
     uint32_t passed, failed, unverified;
@@ -33,10 +33,8 @@ static int parse(int argc, char **argv, check *c)
                                                        : "no device has so long a name");
         if (i == 0)
             strcpy(c->device[c->n_devices++], args.value);
-        else if (i == 1 && c->inputs.n == 64)
-            return tool_usage_error("check", "more than 64 inputs");
-        else if (i == 1)
-            c->inputs.text[c->inputs.n++] = args.value;
+        else if (i == 1 && (code = tool_add_file(&args, &c->inputs)))
+            return code;
         else if (i == 2 && (code = tool_number(&args, "seed", 0, UINT64_MAX, &c->seed)))
             return code;
         else if (i == 3)
@@ -93,7 +91,7 @@ static weft_status choose_devices(weft_context *ctx, check *c)
 
 static int run(int argc, char **argv)
 {
-    check c = { .seed = 1 };
+    check c = { .inputs = { .option = 'i' }, .seed = 1 };
     weft_context *ctx = NULL;
     weft_model *model = NULL;
     weft_array **x = NULL;
@@ -106,7 +104,7 @@ static int run(int argc, char **argv)
         tool_fail();
         goto out;
     }
-    if (c.inputs.n && tool_load_inputs(model, &c.inputs, &x, &n_x)) goto out;
+    if (c.inputs.n && tool_load_arrays(model, &c.inputs, &x, &n_x)) goto out;
     code = TOOL_OK;
     for (uint32_t i = 0; i < c.n_devices; i++) {
         weft_check_options options = { .seed = c.seed,
