@@ -149,12 +149,47 @@ static void test_evaluate(void **state)
     number_between(text, "samples", 360, 360);
 }
 
+/* The joined paths of P09: neither the concat nor its gradient moves a byte, the weights are updated
+ * by one op. */
+static void test_plan(void **state)
+{
+    static const char *const devices[] = { "cpu", "opencl:0" };
+    char line[512], out[65536];
+    const char *at;
+
+    (void)state;
+    program_says(2, "plan m.keras --loss mse", "are for --train");
+    program_says(1, "plan " WEFT_TEST_DATA "/models/P09.keras --train --loss nothing -d cpu",
+                 "there is no loss \"nothing\"");
+    for (int i = 0; i < 2; i++) {
+        int concats = 0, updates = 0;
+
+        snprintf(line, sizeof line,
+                 "plan " WEFT_TEST_DATA
+                 "/models/P09.keras --train --loss binary_crossentropy -d %s",
+                 devices[i]);
+        if (program_run(line, out, sizeof out) != 0) {
+            if (i) continue; /* no such device here */
+            fail_msg("%s", out);
+        }
+        for (at = out; (at = strstr(at, "\nconcat ")) != NULL; at++, concats++)
+            assert_true(strstr(at, ": 0 bytes moved\n") &&
+                        strstr(at, ": 0 bytes moved\n") < strchr(at + 1, '\n'));
+        for (at = out; (at = strstr(at, " adam_update ")) != NULL; at++)
+            updates++;
+        assert_true(concats >= 2);
+        assert_int_equal(updates, 1);
+        assert_null(strstr(out, "into the variable"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_usage),  cmocka_unit_test(test_fit_usage),
         cmocka_unit_test(test_output), cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_fit),    cmocka_unit_test(test_evaluate),
+        cmocka_unit_test(test_plan),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,10 @@ typedef struct weft_fit_options {
 WEFT_EXPORT weft_status weft_session_fit(weft_session *session, const weft_data *data,
                                          const weft_fit_options *options, weft_logs *logs);
 
+/* As weft_session_plan, of a step of training. */
+WEFT_EXPORT weft_status weft_session_plan_training(weft_session *session, int64_t batch,
+                                                   weft_plan_stage stage, FILE *file);
+
 /* The optimizer's learning rate: read, or changed for the steps that follow. */
 WEFT_EXPORT weft_status weft_session_learning_rate(const weft_session *session, double *rate);
 WEFT_EXPORT weft_status weft_session_set_learning_rate(weft_session *session, double rate);

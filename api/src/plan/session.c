@@ -36,9 +36,8 @@ out:
     return st;
 }
 
-/* The graph of a plan, with what training needs of it. */
-static weft_status lower(weft_session *session, weft__purpose purpose, const weft_spec *inputs,
-                         weft__graph **graph)
+weft_status weft__session_graph(weft_session *session, weft__purpose purpose,
+                                const weft_spec *inputs, weft__graph **graph)
 {
     weft__graph *plain = NULL;
     const weft__lower_request request = { .inputs = inputs };
@@ -79,7 +78,7 @@ static weft_status make_plan(weft_session *session, const weft__session_plan *wa
     if (!(made.inputs = weft__alloc_n(wanted->n_inputs, sizeof *made.inputs))) return st;
     if (wanted->n_inputs)
         memcpy(made.inputs, wanted->inputs, wanted->n_inputs * sizeof *made.inputs);
-    if ((st = lower(session, wanted->purpose, wanted->inputs, &graph))) goto out;
+    if ((st = weft__session_graph(session, wanted->purpose, wanted->inputs, &graph))) goto out;
     if (graph->n_assigns && (st = weft__session_hold(session))) goto out;
     if ((st = weft__plan_create(graph, session->devices, &session->options, &made.plan))) goto out;
     made.used = ++session->clock;
@@ -130,29 +129,20 @@ void weft__session_drop_plans(weft_session *session)
     session->n_plans = 0;
 }
 
-/* The specs of a model that leaves no dimension open. *known = 0 if it does. */
-static weft_status fixed_specs(const weft_session *session, weft_spec **specs, int *known)
+/* Makes the plan of a model that leaves no dimension open, so that its errors come early. */
+static weft_status plan_ahead(weft_session *session)
 {
     uint32_t n = weft_model_n_inputs(session->model);
-    weft_status st = WEFT_OK;
-    *known = 1;
-    if (!(*specs = weft__alloc_n(n, sizeof **specs))) return WEFT_E_NOMEM;
+    weft__plan *plan;
+    int known = 1;
+    weft_spec *specs = weft__alloc_n(n, sizeof *specs);
+    weft_status st = specs ? WEFT_OK : WEFT_E_NOMEM;
     for (uint32_t i = 0; i < n && !st; i++) {
-        st = weft_model_input(session->model, i, NULL, &(*specs)[i]);
-        for (int32_t k = 0; k < (*specs)[i].rank; k++)
-            if ((*specs)[i].dim[k] == WEFT_ANY) *known = 0;
+        st = weft_model_input(session->model, i, NULL, &specs[i]);
+        for (int32_t k = 0; k < specs[i].rank; k++)
+            if (specs[i].dim[k] == WEFT_ANY) known = 0;
     }
-    return st;
-}
-
-/* The plan of a model without unknown dimensions, else that of the last run. */
-static weft_status any_plan(weft_session *session, weft__plan **plan)
-{
-    weft_spec *specs = NULL;
-    int known;
-    weft_status st = fixed_specs(session, &specs, &known);
-    *plan = session->last;
-    if (!st && known) st = find_plan(session, specs, plan);
+    if (!st && known) st = find_plan(session, specs, &plan);
     weft__free(specs);
     return st;
 }
@@ -194,7 +184,6 @@ weft_status weft__session_run(weft_session *session, weft__plan *plan, const wef
 weft_status weft_session_create(weft_model *model, const char *devices, const char *options,
                                 weft_session **result)
 {
-    weft__plan *plan;
     weft_status st = WEFT_E_NOMEM;
     if (!result) return weft_fail(WEFT_E_ARG, "weft_session_create: session is NULL");
     *result = NULL;
@@ -216,7 +205,7 @@ weft_status weft_session_create(weft_model *model, const char *devices, const ch
     if ((st = weft__devices_open(weft__model_context(model), session->options.f64 ? "cpu" : devices,
                                  session->options.strict, &session->devices)))
         goto out;
-    if ((st = any_plan(session, &plan))) goto out;
+    if ((st = plan_ahead(session))) goto out;
     *result = session;
     session = NULL;
 out:
@@ -271,72 +260,6 @@ weft_status weft_session_run(weft_session *session, const weft_array *const *inp
     if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch))) return st;
     return weft__session_run(session, plan,
                              &(weft__plan_call){ session->model, inputs, outputs, batch });
-}
-
-static weft_status print_graph(weft_session *session, weft_plan_stage stage, weft__text *text)
-{
-    weft__graph *graph = NULL, *placed = NULL;
-    weft_spec *specs = NULL;
-    int known;
-    weft_status st;
-    if ((st = fixed_specs(session, &specs, &known))) goto out;
-    if (!known && session->last)
-        for (uint32_t i = 0; i < session->n_plans; i++)
-            if (session->plan[i].plan == session->last)
-                memcpy(specs, session->plan[i].inputs,
-                       weft_model_n_inputs(session->model) * sizeof *specs);
-    if ((st = lower(session, WEFT__PREDICT, specs, &graph))) goto out;
-    if (stage == WEFT_PLAN_GRAPH) {
-        weft__graph_print(graph, text);
-    } else {
-        if (!known && !session->last)
-            st = weft_fail(
-                WEFT_E_SHAPE,
-                "model \"%s\" has dimensions that are known only when it runs; run it once, "
-                "then ask for its plan",
-                weft_model_name(session->model));
-        else if (!(st = weft__place(graph, session->devices, session->options.strict, &placed)))
-            weft__placed_print(placed, session->devices, text);
-    }
-out:
-    weft__graph_destroy(&graph);
-    weft__graph_destroy(&placed);
-    weft__free(specs);
-    return st;
-}
-
-static weft_status print_steps(weft_session *session, int64_t batch, weft__text *text)
-{
-    weft__plan *plan;
-    weft_status st = any_plan(session, &plan);
-    if (st) return st;
-    if (!plan)
-        return weft_fail(
-            WEFT_E_SHAPE,
-            "model \"%s\" has dimensions that are known only when it runs; run it once, "
-            "then ask for its plan",
-            weft_model_name(session->model));
-    return weft__plan_print(plan, batch, text);
-}
-
-weft_status weft_session_plan(weft_session *session, int64_t batch, weft_plan_stage stage,
-                              FILE *file)
-{
-    weft__text text = { 0 };
-    weft_status st;
-    if (!session || !file)
-        return weft_fail(WEFT_E_ARG, "weft_session_plan: %s is NULL", session ? "file" : "session");
-    if (batch < 0 || stage < WEFT_PLAN_GRAPH || stage > WEFT_PLAN_STEPS)
-        return weft_fail(WEFT_E_ARG,
-                         "plan: batch %" PRId64 ", stage %d; a batch is 0 or more, a stage 1 to 3",
-                         batch, stage);
-    st = stage == WEFT_PLAN_STEPS ? print_steps(session, batch, &text)
-                                  : print_graph(session, stage, &text);
-    if (!st && text.failed) st = WEFT_E_NOMEM;
-    if (!st && text.n && fwrite(text.s, 1, text.n, file) != text.n)
-        st = weft_fail(WEFT_E_IO, "the plan cannot be written to its file");
-    weft__text_finish(&text);
-    return st;
 }
 
 weft_status weft_session_get_stats(const weft_session *session, weft_session_stats *stats)

@@ -37,6 +37,19 @@ struct weft_session {
 /* The plan for that purpose and those specs, made if need be. */
 weft_status weft__session_plan_for(weft_session *session, weft__purpose purpose,
                                    const weft_spec *inputs, uint32_t n_inputs, weft__plan **plan);
+/* The graph of such a plan. */
+weft_status weft__session_graph(weft_session *session, weft__purpose purpose,
+                                const weft_spec *inputs, weft__graph **graph);
+/* A plan for people. inputs: as the model has them; what is open there is as in the last run. */
+typedef struct weft__print_request {
+    weft__purpose purpose;
+    const weft_spec *inputs;
+    uint32_t n_inputs;
+    int64_t batch;
+    weft_plan_stage stage;
+} weft__print_request;
+weft_status weft__session_print(weft_session *session, const weft__print_request *request,
+                                FILE *file);
 /* Assigned variables come home. */
 weft_status weft__session_pull(weft_session *session);
 /* Forgets all plans. */

@@ -136,14 +136,18 @@ static weft_status prepare(const weft_session *session, const weft_data *data, b
     return st;
 }
 
+static weft_status fail_no_optimizer(void)
+{
+    return weft_fail(WEFT_E_ARG, "the session is compiled without an optimizer: it evaluates, but "
+                                 "does not train; compile it with optimizer=sgd or adam");
+}
+
 weft_status weft__train_run(weft_session *session, const weft_data *data, int train)
 {
     batch b = { .n_x = data->n_x, .n_y = data->n_y };
     weft__plan *plan = NULL;
     weft_status st = prepare(session, data, &b);
-    if (!st && train && !session->trainer->has_optimizer)
-        st = weft_fail(WEFT_E_ARG, "the session is compiled without an optimizer: it evaluates, "
-                                   "but does not train; compile it with optimizer=sgd or adam");
+    if (!st && train && !session->trainer->has_optimizer) st = fail_no_optimizer();
     if (!st)
         st = weft__session_plan_for(session, train ? WEFT__TRAIN : WEFT__EVALUATE, b.specs,
                                     b.n_x + b.n_y, &plan);
@@ -166,6 +170,33 @@ weft_status weft_session_train_step(weft_session *session, const weft_data *data
     if (!st && logs) st = weft__train_reset(session);
     if (!st) st = weft__train_run(session, data, 1);
     return !st && logs ? weft__train_logs(session, logs) : st;
+}
+
+weft_status weft_session_plan_training(weft_session *session, int64_t size, weft_plan_stage stage,
+                                       FILE *file)
+{
+    weft__trainer *t;
+    weft_spec *specs;
+    weft_status st = weft__trainer_of(session, "weft_session_plan_training", &t);
+    if (st) return st;
+    if (!file) return weft_fail(WEFT_E_ARG, "weft_session_plan_training: file is NULL");
+    uint32_t n_x = weft_model_n_inputs(session->model);
+    if (!(specs = weft__alloc_n((size_t)n_x + t->n_goals, sizeof *specs))) return WEFT_E_NOMEM;
+    if (!t->has_optimizer) st = fail_no_optimizer();
+    for (uint32_t i = 0; i < n_x && !st; i++)
+        st = weft_model_input(session->model, i, NULL, &specs[i]);
+    for (uint32_t i = 0; i < t->n_goals && !st; i++)
+        st = weft__loss_target(&t->goal[i].loss, &t->goal[i].output, &specs[n_x + i]);
+    if (!st)
+        st = weft__session_print(session,
+                                 &(weft__print_request){ .purpose = WEFT__TRAIN,
+                                                         .inputs = specs,
+                                                         .n_inputs = n_x + t->n_goals,
+                                                         .batch = size,
+                                                         .stage = stage },
+                                 file);
+    weft__free(specs);
+    return st;
 }
 
 /* ---- sums ---- */
