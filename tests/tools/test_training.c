@@ -153,7 +153,7 @@ static void test_evaluate(void **state)
  * by one op. */
 static void test_plan(void **state)
 {
-    static const char *const devices[] = { "cpu", "opencl:0" };
+    static const char *const ids[] = { "cpu", "opencl:0" };
     char line[512], out[65536];
     const char *at;
 
@@ -167,7 +167,7 @@ static void test_plan(void **state)
         snprintf(line, sizeof line,
                  "plan " WEFT_TEST_DATA
                  "/models/P09.keras --train --loss binary_crossentropy -d %s",
-                 devices[i]);
+                 ids[i]);
         if (program_run(line, out, sizeof out) != 0) {
             if (i) continue; /* no such device here */
             fail_msg("%s", out);

@@ -1,5 +1,6 @@
-/* Lowering: walks the calls that outputs need in the order in which Keras runs them, and runs each layer's build() in one graph. Models inside are inlined; a shared layer finds its
- * variables again. */
+/* Lowering: walks the calls that outputs need in the order in which Keras runs them, and runs each
+ * layer's build() in one graph. Models inside are inlined; a shared layer finds its variables
+ * again. */
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"

@@ -183,8 +183,9 @@ static weft_status sort_places(const walk *w, weft_model *model)
     return WEFT_OK;
 }
 
-/* The calls as Keras runs them: the deepest first, those of one depth as they were found. It matters
- * where a shared layer assigns a variable: its second call reads what the first one assigned. */
+/* The calls as Keras runs them: the deepest first, those of one depth as they were found. It
+ * matters where a shared layer assigns a variable: its second call reads what the first one
+ * assigned. */
 static weft_status sort_calls(const walk *w, weft_model *model)
 {
     ranked *list = weft__alloc_n(w->n_found, sizeof *list);
