@@ -1,5 +1,4 @@
-/* Lowering: walks the calls that outputs need in the order of their creation, which is topological,
- * and runs each layer's build() in one graph. Models inside are inlined; a shared layer finds its
+/* Lowering: walks the calls that outputs need in the order in which Keras runs them, and runs each layer's build() in one graph. Models inside are inlined; a shared layer finds its
  * variables again. */
 #include <string.h>
 #include "base/alloc.h"
@@ -75,8 +74,8 @@ weft_status weft__run_model(weft__lowering *lowering, const weft__inline_request
     for (size_t i = 0; i < model->n_inputs; i++)
         vals[model->input[i]] = request->in[i];
     weft_status st = run_constants(lowering, model, vals);
-    for (size_t i = 0; i < model->n_calls && st == WEFT_OK; i++)
-        if (model->used[i]) st = run_call(lowering, request, &model->call[i], vals);
+    for (size_t i = 0; i < model->n_run && st == WEFT_OK; i++)
+        st = run_call(lowering, request, &model->call[model->run[i]], vals);
     if (st == WEFT_OK) {
         results->n = (uint32_t)model->n_outputs;
         results->val = weft__alloc_n(model->n_outputs, sizeof *results->val);

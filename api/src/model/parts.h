@@ -117,6 +117,8 @@ struct weft_model {
     unsigned depth; /* calls when inlined; models inside models */
     /* made by finish() */
     unsigned char *used; /* call[i] is needed for an output */
+    uint32_t *run;       /* the calls that are, in the order in which Keras runs them */
+    size_t n_run;
     weft__place *place;
     size_t n_places;
     int sequential; /* summary without the column "Connected to" */
