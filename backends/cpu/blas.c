@@ -1,5 +1,5 @@
 /* Which kernels OpenBLAS has chosen for this processor, and whether it has better ones. A release
- * that is older than the processor takes its oldest kernels, many times slower, without a word.
+ * that is older than the processor takes its oldest kernels, far slower ones, without a word.
  * The choice is made when the library is loaded; only the environment can change it. */
 #include <cblas.h>
 #include <stdatomic.h>
@@ -20,6 +20,7 @@ const char *cpu_blas_better(void)
         "Nehalem", "Atom",     "Barcelona", "Opteron", "Opteron_SSE3"
     };
     const char *core = openblas_get_corename();
+    if (!strstr(openblas_get_config(), "DYNAMIC_ARCH")) return NULL; /* it has no others */
     for (size_t i = 0; i < sizeof old / sizeof *old; i++)
         if (!strcmp(core, old[i]) && HAS("avx2") && HAS("fma"))
             return HAS("avx512f") && HAS("avx512vl") && HAS("avx512bw") && HAS("avx512dq")
@@ -44,10 +45,9 @@ void cpu_blas_warn(const weft_host *host)
     char text[256];
     const char *better = cpu_blas_better();
     if (!better || !host->log || atomic_flag_test_and_set(&said)) return;
-    snprintf(
-        text, sizeof text,
-        "cpu: OpenBLAS uses its %s kernels, which are far older than this processor; set "
-        "OPENBLAS_CORETYPE=%s in the environment to make matmul and conv faster (2 to 10 times)",
-        openblas_get_corename(), better);
+    snprintf(text, sizeof text,
+             "cpu: OpenBLAS uses its %s kernels, which are far older than this processor; set "
+             "OPENBLAS_CORETYPE=%s in the environment to make matmul and conv faster",
+             openblas_get_corename(), better);
     host->log(host, WEFT_LOG_WARN, text);
 }

@@ -155,6 +155,12 @@ int keras_is_foreign(const keras_file *f, const char *key, const json_t *value, 
 static weft_status add_value(const keras_file *f, const weft_attr *attr, const char *layer,
                              const json_t *v, keras_text *t, int depth);
 
+static weft_status fail_nested(const keras_file *f, const weft_attr *attr, const char *layer)
+{
+    return keras_fail(f, WEFT_E_UNTRUSTED, "layer \"%s\": %s is nested too deeply", layer,
+                      attr->name ? attr->name : "a value");
+}
+
 /* Every argument of an initializer, regularizer or the like that holds a plain value. */
 static weft_status add_arguments(const keras_file *f, const char *layer, const json_t *config,
                                  keras_text *t, int depth)
@@ -202,11 +208,14 @@ static weft_status add_object(const keras_file *f, const weft_attr *attr, const 
                           attr->name ? attr->name : "a value");
     keras_text_str(t, class_name);
     if (!json_is_object(config)) return WEFT_OK;
+    if (t->nested == MAX_NESTING) return fail_nested(f, attr, layer);
+    t->nested++;
     keras_text_str(t, "(");
     cls = f->api->layer_class(f->root, class_name);
     st = cls ? keras_attributes(f, cls, layer, config, t)
              : add_arguments(f, layer, config, t, depth + 1);
     keras_text_str(t, ")");
+    t->nested--;
     return st;
 }
 
@@ -216,9 +225,7 @@ static weft_status add_value(const keras_file *f, const weft_attr *attr, const c
     size_t i;
     weft_status st;
 
-    if (depth > MAX_NESTING)
-        return keras_fail(f, WEFT_E_UNTRUSTED, "layer \"%s\": %s is nested too deeply", layer,
-                          attr->name);
+    if (depth > MAX_NESTING) return fail_nested(f, attr, layer);
     if (!v || json_is_null(v))
         keras_text_str(t, depth ? "-1" : "none"); /* None in a shape is -1 */
     else if (json_is_boolean(v))
@@ -244,7 +251,7 @@ static weft_status add_value(const keras_file *f, const weft_attr *attr, const c
 }
 
 /* What every layer's config has, or what says nothing about its results in any version of Keras.
- * The weights of LoRA are saved added to the kernel; `renorm` itself is not harmless. */
+ * The weights of LoRA are saved added to the kernel; `renorm` is harmless when it is off. */
 static int is_harmless(const char *key, const json_t *v)
 {
     static const char *const keys[] = { "name",
@@ -269,7 +276,8 @@ static int is_harmless(const char *key, const json_t *v)
                                         NULL };
     int i;
 
-    if (json_is_null(v) || json_is_false(v) || for_training(key)) return 1;
+    if (json_is_null(v) || for_training(key)) return 1;
+    if (!strcmp(key, "renorm")) return json_is_false(v);
     if (!strcmp(key, "groups")) return json_integer_value(v) == 1; /* of Keras 2's DepthwiseConv */
     for (i = 0; keys[i]; i++)
         if (!strcmp(key, keys[i])) return 1;
@@ -307,9 +315,10 @@ weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, c
     const char *key, *between = "";
     json_t *v;
 
-    json_object_foreach((json_t *)config, key,
-                        v) if (!has_attr(cls, key) &&
-                               !is_harmless(key, v)) return fail_unknown(f, cls, layer, key, v);
+    json_object_foreach((json_t *)config, key, v)
+    {
+        if (!has_attr(cls, key) && !is_harmless(key, v)) return fail_unknown(f, cls, layer, key, v);
+    }
     for (a = cls->attrs; a && a->name; a++) {
         weft_status st;
 

@@ -33,7 +33,7 @@ typedef struct keras_text {
     const keras_file *f;
     char *s;
     size_t n, cap;
-    int failed;
+    int failed, nested; /* nested: objects within objects that are being written */
 } keras_text;
 void keras_text_add(keras_text *t, const char *s, size_t n);
 void keras_text_str(keras_text *t, const char *s);

@@ -241,7 +241,7 @@ weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, con
         return keras_fail(
             f, WEFT_E_UNSUPPORTED,
             "layer \"%s\" (%s) has dtype %s, but its input %zu is not of it; layers compute "
-            "in the dtype of their inputs: save the model with dtype float32",
+            "in the dtype of their inputs, or in float32: save the model with dtype float32",
             layer->name, layer->class_name, want, i);
     }
     return WEFT_OK;

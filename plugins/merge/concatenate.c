@@ -39,8 +39,8 @@ static weft_status check_pair(weft_build *b, uint32_t i, const weft_spec *x, con
     return WEFT_OK;
 }
 
-/* The narrowest dtype that holds all inputs' values, as for elementwise layers: bool, uint8, int32,
- * int64, float32, float64. */
+/* Brings all inputs to the widest of their dtypes, as elementwise layers do: bool, uint8, int32,
+ * int64, float32, float64, where float32 does not hold every whole number. */
 static weft_status promote(weft_build *b, weft_val *x, uint32_t n)
 {
     static const struct {

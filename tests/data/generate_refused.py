@@ -37,6 +37,7 @@ def bytecode(text):
 
 def saved(build):
     keras.utils.clear_session()
+    keras.utils.set_random_seed(1)  # of the initial weights: the same bytes each time
     return common.model_bytes(build())
 
 
@@ -156,6 +157,25 @@ def unknown_key():
 @refused("odd|Dense|bend={\"by\":[1.5]}")
 def unknown_key_object():
     return changed(bend={"by": [1.5]})
+
+
+@refused("odd|Dense|bend=false|may change the results")
+def unknown_key_false():
+    """What it is when it is absent, nobody knows."""
+    return changed(bend=False)
+
+
+@refused("odd|activation|nested too deeply")
+def activation_deep():
+    """An activation of an activation of an activation .."""
+    def change(config):
+        one = "relu"
+        for _ in range(100):
+            one = {"module": "keras.layers", "class_name": "Activation",
+                   "config": {"name": "inner", "activation": one}}
+        layer_of(config, "odd")["config"]["activation"] = one
+
+    return with_config(change, activated("relu"))
 
 
 @refused("odd|Dense|whole numbers|float32")

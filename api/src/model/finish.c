@@ -40,11 +40,12 @@ static weft_status tell_missing(const weft_model *model)
 {
     weft__text refused = { 0 };
     weft__tell_refused(model->ctx, "\n", &refused);
-    weft_status st =
-        weft_fail(WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part%s:%s%s%s", model->name,
-                  (unsigned)model->n_missing, model->n_missing == 1 ? "" : "s", model->missing.s,
-                  ways_out[model->missing_advice], refused.s ? refused.s : "");
-    if (refused.failed) st = WEFT_E_NOMEM;
+    weft_status st = WEFT_E_NOMEM;
+    if (!refused.failed)
+        st = weft_fail(WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part%s:%s%s%s",
+                       model->name, (unsigned)model->n_missing, model->n_missing == 1 ? "" : "s",
+                       model->missing.s, ways_out[model->missing_advice],
+                       refused.s ? refused.s : "");
     weft__text_finish(&refused);
     return st;
 }
