@@ -149,8 +149,8 @@ static void test_evaluate(void **state)
     number_between(text, "samples", 360, 360);
 }
 
-/* The joined paths of P09: neither the concat nor its gradient moves a byte, the weights are updated
- * by one op. */
+/* The joined paths of P09: neither the concat nor its gradient moves a byte, and one op updates all
+ * weights. */
 static void test_plan(void **state)
 {
     static const char *const ids[] = { "cpu", "opencl:0" };
