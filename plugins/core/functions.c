@@ -1,6 +1,7 @@
 /* Keras's activation functions, each a layer class, so that any of them can be an activation=.
  * Formulas: Keras 3, activations/activations.py. Numbers are written so that large arguments do not
- * overflow. */
+ * overflow, and so that the derivative at 0 is that of Keras: inside of expm1 stands
+ * select(a>0,0,a), whose derivative at 0 is 1, and not min(a,0). */
 #include <math.h>
 #include <string.h>
 #include "core.h"
@@ -29,11 +30,10 @@ weft_val core_map(weft_build *b, weft_val x, const char *format, ...)
 /* The same with attributes and a build() that is written out. */
 #define FUNCTION_WITH(id, label, attributes, text) \
     WEFT_UNARY_LAYER(core_##id, label, attributes, build_##id, text)
-#define SOFTPLUS "(max(a,0)+log1p(exp(-abs(a))))"
 
-FUNCTION(selu, "selu", "1.0507009873554805*select(a>0,a,1.6732632423543772*expm1(min(a,0)))",
+FUNCTION(selu, "selu", "1.0507009873554805*select(a>0,a,1.6732632423543772*expm1(select(a>0,0,a)))",
          "scaled elu");
-FUNCTION(softplus, "softplus", SOFTPLUS, "log(exp(x) + 1)");
+FUNCTION(softplus, "softplus", "softplus(a)", "log(exp(x) + 1)");
 FUNCTION(softsign, "softsign", "a/(abs(a)+1)", "x / (|x| + 1)");
 FUNCTION(silu, "silu", "a*sigmoid(a)", "x sigmoid(x)");
 FUNCTION(swish, "swish", "a*sigmoid(a)", "x sigmoid(x); another name of silu");
@@ -41,7 +41,7 @@ FUNCTION(tanh_function, "tanh", "tanh(a)", "tanh(x)");
 FUNCTION(tanh_shrink, "tanh_shrink", "a-tanh(a)", "x - tanh(x)");
 FUNCTION(hard_tanh, "hard_tanh", "clip(a,-1,1)", "x limited to -1..1");
 FUNCTION(sigmoid, "sigmoid", "sigmoid(a)", "1 / (1 + exp(-x))");
-FUNCTION(log_sigmoid, "log_sigmoid", "min(a,0)-log1p(exp(-abs(a)))", "log(sigmoid(x))");
+FUNCTION(log_sigmoid, "log_sigmoid", "-softplus(-a)", "log(sigmoid(x))");
 FUNCTION(sparse_sigmoid, "sparse_sigmoid", "clip(0.5*(a+1),0,1)", "0 to -1, (x + 1) / 2, 1 from 1");
 FUNCTION(sparse_plus, "sparse_plus", "select(a<=-1,0,select(a<1,0.25*square(a+1),a))",
          "0 to -1, (x + 1)^2 / 4, x from 1");
@@ -50,7 +50,7 @@ FUNCTION(hard_silu, "hard_silu", "a*clip(a/6+0.5,0,1)", "x hard_sigmoid(x)");
 FUNCTION(hard_swish, "hard_swish", "a*clip(a/6+0.5,0,1)",
          "x hard_sigmoid(x); another name of hard_silu");
 FUNCTION(exponential, "exponential", "exp(a)", "exp(x)");
-FUNCTION(mish, "mish", "a*tanh" SOFTPLUS, "x tanh(softplus(x))");
+FUNCTION(mish, "mish", "a*tanh(softplus(a))", "x tanh(softplus(x))");
 
 static weft_status build_identity(weft_build *b)
 {
@@ -132,9 +132,9 @@ FUNCTION_WITH(leaky_relu, "leaky_relu", leaky_attrs, "x, or negative_slope x for
 
 static weft_status build_elu(weft_build *b)
 {
-    return weft_out(
-        b, 0,
-        core_map(b, weft_in(b, 0), "select(a>0,a,%s*expm1(min(a,0)))", b->api->attr_s(b, "alpha")));
+    return weft_out(b, 0,
+                    core_map(b, weft_in(b, 0), "select(a>0,a,%s*expm1(select(a>0,0,a)))",
+                             b->api->attr_s(b, "alpha")));
 }
 static const weft_attr alpha_attrs[] = {
     { "alpha", WEFT_FLOAT, 0, "1.0", NULL, "scale of the negative part" }, { 0 }
@@ -147,8 +147,9 @@ static weft_status build_celu(weft_build *b)
 
     if (b->api->attr_f(b, "alpha") == 0)
         return weft_failf(b, WEFT_E_ATTR, "alpha is 0, and celu divides by it");
-    return weft_out(b, 0,
-                    core_map(b, weft_in(b, 0), "max(a,0)+%s*expm1(min(a,0)/%s)", alpha, alpha));
+    return weft_out(
+        b, 0,
+        core_map(b, weft_in(b, 0), "select(a>0,a,%s*expm1(select(a>0,0,a)/%s))", alpha, alpha));
 }
 FUNCTION_WITH(celu, "celu", alpha_attrs, "max(x, 0) + min(0, alpha (exp(x / alpha) - 1))");
 

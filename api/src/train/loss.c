@@ -72,7 +72,7 @@ static weft_val clipped(weft__build *b, weft_val p)
     return b->base.api->op(&b->base, "clip", NULL, in, 3, NULL, 0);
 }
 
-/* -(y log p + (1 - y) log(1 - p)); of logits x: max(x, 0) - x y + log(1 + exp(-|x|)) */
+/* -(y log p + (1 - y) log(1 - p)); of logits x: log(1 + exp(x)) - x y */
 static weft_val binary(weft__build *b, const weft__loss *loss, weft_val y, weft_val p)
 {
     weft_val x = loss->from_logits ? p : before(b, p, &weft__op_map, "sigmoid(a)");
@@ -80,9 +80,7 @@ static weft_val binary(weft__build *b, const weft__loss *loss, weft_val y, weft_
         y = op2(b, "add", op2(b, "mul", y, number(b, 1 - loss->smoothing)),
                 number(b, loss->smoothing / 2));
     if (x != WEFT_NONE) {
-        weft_val rest = op1(b, "log1p", op1(b, "exp", op1(b, "neg", op1(b, "abs", x))));
-        weft_val linear = op2(b, "sub", op2(b, "max", x, number(b, 0)), op2(b, "mul", x, y));
-        return weft__mean_all(b, op2(b, "add", linear, rest));
+        return weft__mean_all(b, op2(b, "sub", op1(b, "softplus", x), op2(b, "mul", x, y)));
     }
     p = clipped(b, p);
     weft_val yes = op2(b, "mul", y, op1(b, "log", p));
