@@ -307,12 +307,29 @@ static void test_mistakes(void **state)
     weft_model_destroy(&m);
 }
 
+static void test_regularizers_are_refused(void **state)
+{
+    weft_model *m = NULL;
+    weft_session *s = NULL;
+    (void)state;
+    assert_int_equal(weft_model_create(ctx, "decayed", &m), WEFT_OK);
+    weft_output(m, weft_apply(m, "Dense", "units=1 name=d kernel_regularizer=L2(l2=0.01)",
+                              weft_input(m, "x", WEFT_F32, WEFT_SHAPE(F))));
+    if (weft_model_finish(m)) fail_msg("%s", weft_error());
+    if (weft_session_create(m, "cpu", NULL, &s)) fail_msg("%s", weft_error());
+    assert_int_equal(weft_session_compile(s, "optimizer=sgd loss=mse"), WEFT_E_UNSUPPORTED);
+    if (!strstr(weft_error(), "layer \"d\" (Dense) has kernel_regularizer=L2(l2=0.01)"))
+        fail_msg("%s", weft_error());
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_plain_c), cmocka_unit_test(test_everybody_sees_the_weights),
         cmocka_unit_test(test_learning_rate),   cmocka_unit_test(test_f64_is_the_reference),
-        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_regularizers_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -176,3 +176,39 @@ uint64_t weft__model_generation(const weft_model *model)
         sum += atomic_load(&model->stores[i]->generation);
     return sum;
 }
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static weft_status check_training(const weft__layer *layer)
+{
+    const weft__attrs *attrs = layer->body->attrs;
+    if (layer->body->sub) return weft__model_check_training(layer->body->sub);
+    for (size_t i = 0; attrs && !layer->body->frozen && i < attrs->n; i++) {
+        const char *name = attrs->attr[i].name;
+        if (attrs->attr[i].value.kind == WEFT__NONE) continue;
+        if (!ends_with(name, "_regularizer") && !ends_with(name, "_constraint")) continue;
+        weft__text value = { 0 };
+        weft__value_print(&value, &attrs->attr[i].value);
+        weft_status st =
+            weft_fail(WEFT_E_UNSUPPORTED,
+                      "layer \"%s\" (%s) has %s=%s, which training does not apply yet: without it "
+                      "the model would learn something else; set it to none in Keras, or freeze "
+                      "the layer. An ActivityRegularization layer is applied",
+                      layer->name, weft__layer_class_name(layer), name, value.s ? value.s : "?");
+        weft__text_finish(&value);
+        return st;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft__model_check_training(const weft_model *model)
+{
+    weft_status st = WEFT_OK;
+    for (size_t i = 0; i < model->n_layers && !st; i++)
+        st = check_training(&model->layer[i]);
+    return st;
+}

@@ -179,6 +179,7 @@ static weft_status make(const weft_model *model, const weft__attrs *attrs, weft_
     weft__named named;
     weft_status st;
     if ((st = check_known(attrs))) return st;
+    if ((st = weft__model_check_training(model))) return st;
     if (optimizer && optimizer->kind != WEFT__NONE) {
         if ((st = weft__named_of(optimizer, "optimizer", &named))) return st;
         if ((st = weft__optimizer_make(&named, &t->optimizer))) return st;
