@@ -31,6 +31,12 @@ void keras_text_str(keras_text *t, const char *s)
     keras_text_add(t, s, strlen(s));
 }
 
+void keras_text_free(keras_text *t)
+{
+    free(t->s);
+    *t = (keras_text){ 0 };
+}
+
 static int is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';

@@ -12,23 +12,8 @@
 typedef struct weights {
     const keras_file *f;
     hid_t file;
+    const char *group; /* of the layer at work */
 } weights;
-
-/* Class name to group name: Conv2D -> conv2d, LeakyReLU -> leaky_re_lu (Keras's to_snake_case). */
-static void snake(const char *name, char *out, size_t size)
-{
-    size_t n = 0, i;
-
-    for (i = 0; name[i] && n + 2 < size; i++) {
-        char c = name[i], prev = i ? name[i - 1] : 0, next = name[i + 1];
-        int upper = c >= 'A' && c <= 'Z', lower_next = next >= 'a' && next <= 'z';
-        int lower_prev = prev >= 'a' && prev <= 'z';
-
-        if (i && upper && (lower_prev || lower_next)) out[n++] = '_';
-        out[n++] = (char)(upper ? c - 'A' + 'a' : c);
-    }
-    out[n] = 0;
-}
 
 /* Follows a path from the root one hard link at a time. 1 = there, 0 = not, else the refusal. */
 static weft_status exists(const weights *w, const char *path, int *there)
@@ -58,7 +43,7 @@ static weft_status exists(const weights *w, const char *path, int *there)
     return WEFT_OK;
 }
 
-static hid_t memory_type(weft_dtype dtype)
+int64_t keras_memory_type(weft_dtype dtype)
 {
     switch (dtype) {
     case WEFT_F32: return H5T_NATIVE_FLOAT;
@@ -196,7 +181,7 @@ static weft_status check_dataset(const weights *w, hid_t set, const char *path,
     return st ? st : check_storage(w, set, path);
 }
 
-static uint64_t spec_bytes(const weft_spec *spec)
+uint64_t keras_spec_bytes(const weft_spec *spec)
 {
     uint64_t n = spec->dtype == WEFT_F64 || spec->dtype == WEFT_I64   ? 8
                  : spec->dtype == WEFT_U8 || spec->dtype == WEFT_BOOL ? 1
@@ -224,13 +209,13 @@ static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id 
             w->f, WEFT_E_UNTRUSTED,
             "model.weights.h5: \"%s\" cannot be read as a dataset: the file is damaged", path);
     if ((st = check_dataset(w, set, path, name, &spec))) goto out;
-    bytes = spec_bytes(&spec);
+    bytes = keras_spec_bytes(&spec);
     if (!(data = calloc(bytes ? bytes : 1, 1))) {
         st = keras_fail(w->f, WEFT_E_NOMEM, "no memory for the %llu bytes of \"%s\"",
                         (unsigned long long)bytes, name);
         goto out;
     }
-    if (H5Dread(set, memory_type(spec.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+    if (H5Dread(set, keras_memory_type(spec.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
         st = keras_fail(w->f, WEFT_E_UNTRUSTED,
                         "model.weights.h5: the data of \"%s\" cannot be read: the file is damaged",
                         path);
@@ -243,93 +228,90 @@ out:
     return st;
 }
 
-/* "<group>/vars/0", "1", ..: exactly as many as the layer has variables. */
-static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id, const char *name,
-                              const char *group)
+/* Refuses a variable too many in the folder of `path`, which ends in "/<ordinal>". */
+static weft_status check_end(const weights *w, const char *name, uint32_t n, const char *path,
+                             uint32_t ordinal)
 {
-    uint32_t n = w->f->api->n_variables(m, id), i;
-    char path[1024];
+    char next[1024];
     weft_status st;
     int there;
 
-    for (i = 0; i <= n; i++) {
-        snprintf(path, sizeof path, "%s/vars/%u", group, (unsigned)i);
-        if ((st = exists(w, path, &there))) return st;
-        if (!there && i < n)
+    snprintf(next, sizeof next, "%.*s/%u", (int)(strrchr(path, '/') - path), path,
+             (unsigned)ordinal + 1);
+    if ((st = exists(w, next, &there)) || !there) return st;
+    return keras_fail(w->f, WEFT_E_SHAPE,
+                      "layer \"%s\" has %u variables, but model.weights.h5 has more (\"%s\")", name,
+                      (unsigned)n, next);
+}
+
+/* Is variable i the last one in its folder? */
+static weft_status is_last(const weights *w, weft_model *m, weft_layer_id id, uint32_t i,
+                           const char *path, int *last)
+{
+    size_t n = (size_t)(strrchr(path, '/') - path);
+    uint32_t k, ordinal;
+    char other[1024];
+    weft_status st;
+
+    *last = 1;
+    for (k = i + 1; k < w->f->api->n_variables(m, id); k++) {
+        if ((st = keras_variable_path(w->f, m, id, k, w->group, other, sizeof other, &ordinal)))
+            return st;
+        *last &= (size_t)(strrchr(other, '/') - other) != n || strncmp(other, path, n) != 0;
+    }
+    return WEFT_OK;
+}
+
+/* Exactly as many datasets as the layer has variables. */
+static weft_status read_layer(weights *w, weft_model *m, weft_layer_id id, const char *name)
+{
+    uint32_t n = w->f->api->n_variables(m, id), i, ordinal;
+    char path[1024];
+    weft_status st;
+    int there, last;
+
+    for (i = 0; i < n; i++) {
+        if ((st = keras_variable_path(w->f, m, id, i, w->group, path, sizeof path, &ordinal)) ||
+            (st = exists(w, path, &there)))
+            return st;
+        if (!there)
             return keras_fail(
                 w->f, WEFT_E_NOTFOUND,
                 "layer \"%s\" has %u variables, but model.weights.h5 has only %u for it "
                 "(there is no \"%s\")",
                 name, (unsigned)n, (unsigned)i, path);
-        if (there && i == n)
-            return keras_fail(
-                w->f, WEFT_E_SHAPE,
-                "layer \"%s\" has %u variables, but model.weights.h5 has more (\"%s\")", name,
-                (unsigned)n, path);
-        if (i < n && (st = read_variable(w, m, id, i, path))) return st;
+        if ((st = read_variable(w, m, id, i, path)) || (st = is_last(w, m, id, i, path, &last)) ||
+            (last && (st = check_end(w, name, n, path, ordinal))))
+            return st;
     }
     return WEFT_OK;
 }
 
-/* How often each group name has been used. */
-typedef struct counter {
-    char *name;
-    uint32_t n;
-} counter;
-typedef struct counters {
-    counter *item;
-    size_t n;
-} counters;
-
-static weft_status next_group(const weights *w, counters *c, const char *name, uint32_t *ordinal)
-{
-    counter *more;
-    size_t i;
-
-    for (i = 0; i < c->n; i++)
-        if (!strcmp(c->item[i].name, name)) {
-            *ordinal = c->item[i].n++;
-            return WEFT_OK;
-        }
-    more = realloc(c->item, (c->n + 1) * sizeof *more);
-    if (more) c->item = more;
-    if (!more || !(c->item[c->n].name = strdup(name)))
-        return keras_fail(w->f, WEFT_E_NOMEM, "no memory for names");
-    c->item[c->n++].n = 1;
-    *ordinal = 0;
-    return WEFT_OK;
-}
-
-static weft_status read_model(const weights *w, weft_model *m, const char *prefix, int depth)
+static weft_status read_model(weights *w, weft_model *m, const char *prefix, int depth)
 {
     const weft_model_api *api = w->f->api;
-    counters c = { 0 };
-    uint32_t id, n = api->n_layers(m), ordinal;
+    keras_groups groups = { 0 };
+    uint32_t id, n = api->n_layers(m);
     weft_status st = WEFT_OK;
-    size_t i;
 
     for (id = 1; !st && id <= n; id++) {
         const weft_layer_class *cls = NULL;
-        const char *name = NULL, *dot;
+        const char *name = NULL;
         weft_model *sub = NULL;
-        char stem[256], group[768];
+        char group[768];
 
-        if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL))) break;
-        dot = cls ? strrchr(cls->name, '.') : NULL;
-        snake(sub ? api->kind(sub) : dot ? dot + 1 : cls->name, stem, sizeof stem);
-        if ((st = next_group(w, &c, stem, &ordinal))) break;
-        if (ordinal)
-            snprintf(group, sizeof group, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
-        else
-            snprintf(group, sizeof group, "%s/layers/%s", prefix, stem);
+        if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL)) ||
+            (st = keras_group_next(w->f, &groups, prefix,
+                                   sub ? api->kind(sub) : keras_class_name(cls), group,
+                                   sizeof group)))
+            break;
+        w->group = group;
         if (sub && depth < KERAS_MAX_DEPTH)
             st = read_model(w, sub, group, depth + 1);
-        else if (!sub && api->n_variables(m, id))
-            st = read_layer(w, m, id, name, group);
+        else if (!sub)
+            st = read_layer(w, m, id, name);
     }
-    for (i = 0; i < c.n; i++)
-        free(c.item[i].name);
-    free(c.item);
+    keras_groups_finish(&groups);
     return st;
 }
 
