@@ -128,10 +128,10 @@ static weft_status add_object(const keras_file *f, const weft_attr *attr, const 
         return keras_fail(f, WEFT_E_UNTRUSTED,
                           "layer \"%s\": %s is an object without a usable class_name", layer,
                           attr->name ? attr->name : "a value");
-    keras_text_str(t, class_name);
+    cls = f->api->layer_class(f->root, class_name);
+    keras_text_str(t, cls ? cls->name : class_name);
     if (!json_is_object(config)) return WEFT_OK;
     keras_text_str(t, "(");
-    cls = f->api->layer_class(f->root, class_name);
     st = cls ? keras_attributes(f, cls, layer, config, t)
              : add_arguments(f, layer, config, t, depth + 1);
     keras_text_str(t, ")");

@@ -116,21 +116,26 @@ uint64_t keras_spec_bytes(const weft_spec *spec);
 typedef struct keras_writer {
     keras_file f;
     weft_status status;
-    const char *layer;  /* at work, for messages */
-    keras_text foreign; /* classes that are not Keras's: "Swish (layer "a")", .. */
+    const char *layer;       /* at work, for messages */
+    const weft_spec *result; /* of the layer at work: what its activation is called on */
+    keras_text foreign;      /* classes that are not Keras's: "Swish (layer "a")", .. */
 } keras_writer;
 json_t *keras_write_fail(keras_writer *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* write_values.c: canonical attribute text. *why: what JSON cannot hold, if that is the reason. */
 json_t *keras_attributes_json(const char *text, const char **why);
-/* write_config.c: a layer's entry: module, class_name, config, registered_name. */
-json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id, weft_dtype dtype);
+/* write_config.c: a layer's entry: module, class_name, config, registered_name; result: what its
+ * first call gives. */
+json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
+                         const weft_spec *result);
+/* Sizes; null for the batch, multiples of it, and what is known only when the model runs. */
+json_t *keras_shape_json(const weft_spec *spec);
 json_t *keras_object_json(const char *module, const char *class_name, json_t *config);
 json_t *keras_policy_json(weft_dtype dtype);
 json_t *keras_name_json(keras_writer *w, const char *name); /* of a layer, an input, a model */
-/* calls.c: calls that the outputs need. number[first[id] + k]: what call k of layer id counts as in
- * the file, UINT32_MAX if it is not in it. */
+/* calls.c: calls that the outputs need. number[first[id] + k]: what call k of layer id counts as
+ * in the file, UINT32_MAX if it is not in it. */
 typedef struct keras_calls {
     uint32_t n_layers, *first, *number;
 } keras_calls; /* starts as { 0 } */
@@ -139,8 +144,8 @@ void keras_calls_finish(keras_calls *calls);
 int keras_is_chain(const keras_file *f, const weft_model *m); /* written as a Sequential? */
 const char *keras_kind(const keras_file *f, const weft_model *m);
 
-/* ports.c. Notes of a model: "dict" if its file has outputs by name; the keys of its inputs, a list,
- * if they are a dict; its training configuration. */
+/* ports.c. Notes of a model: "dict" if its file has outputs by name; the keys of its inputs, a
+ * list, if they are a dict; its training configuration. */
 #define KERAS_NOTE_INPUTS "keras.inputs"
 #define KERAS_NOTE_OUTPUTS "keras.outputs"
 #define KERAS_NOTE_COMPILE "compile_config"

@@ -62,6 +62,20 @@ static json_t *foreign_json(keras_writer *w, const char *name, json_t *config)
                      "registered_name", registered);
 }
 
+json_t *keras_shape_json(const weft_spec *spec)
+{
+    json_t *list = json_array();
+    int32_t i;
+
+    for (i = 0; list && i < spec->rank; i++)
+        if (json_array_append_new(list,
+                                  spec->dim[i] < 0 ? json_null() : json_integer(spec->dim[i]))) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 static int ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);
@@ -82,6 +96,18 @@ static const char *module_of(const char *name)
 
 static json_t *convert_all(keras_writer *w, const char *cls, json_t *attributes);
 
+/* A layer of Keras among a layer's attributes. As an activation Keras builds it by the shape that
+ * is given here, and not by its first call. */
+static json_t *inner_layer_json(keras_writer *w, const char *cls, json_t *attributes)
+{
+    json_t *object = keras_object_json("keras.layers", cls, convert_all(w, cls, attributes));
+
+    if (object)
+        json_object_set_new(object, "build_config",
+                            json_pack("{s:o}", "input_shape", keras_shape_json(w->result)));
+    return object;
+}
+
 /* Keras's layers for functions that take arguments: a function in a file has none. */
 static json_t *function_json(keras_writer *w, const char *name, json_t *config)
 {
@@ -93,9 +119,7 @@ static json_t *function_json(keras_writer *w, const char *name, json_t *config)
 
     if (!json_object_size(config)) return json_string(name);
     for (i = 0; i < sizeof layers / sizeof *layers; i++)
-        if (!strcmp(name, layers[i][0]))
-            return keras_object_json("keras.layers", layers[i][1],
-                                     convert_all(w, layers[i][1], config));
+        if (!strcmp(name, layers[i][0])) return inner_layer_json(w, layers[i][1], config);
     return keras_write_fail(w,
                             "its activation %s has arguments; in a file of Keras only relu, "
                             "leaky_relu, elu and softmax may have some",
@@ -112,7 +136,8 @@ static json_t *object_json(keras_writer *w, const char *module, json_t *v)
 
     if (!name) return json_incref(v);
     if (is_layer && strchr(name, '.')) return foreign_json(w, name, convert_all(w, name, config));
-    if (is_layer && !capital) return function_json(w, name, config);
+    if (is_layer)
+        return capital ? inner_layer_json(w, name, config) : function_json(w, name, config);
     if (!capital && json_is_string(v)) return json_incref(v);
     return keras_object_json(module, name, convert_all(w, name, config));
 }
@@ -258,7 +283,8 @@ static json_t *activation_json(keras_writer *w, const weft_layer_class *cls, jso
     return config;
 }
 
-json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id, weft_dtype dtype)
+json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
+                         const weft_spec *result)
 {
     const weft_layer_class *cls = NULL;
     const char *name = NULL, *text = NULL, *why = NULL;
@@ -267,6 +293,7 @@ json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
 
     if ((w->status = w->f.api->layer_info(m, id, &cls, &name, &text, NULL, NULL))) return NULL;
     w->layer = name;
+    w->result = result;
     if (!strcmp(cls->name, "RepeatBatch"))
         return keras_write_fail(w, "Keras has no layer RepeatBatch, which only other layers use");
     if (!(attributes = keras_attributes_json(text, &why)))
@@ -274,8 +301,8 @@ json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
                    : NULL;
     frozen = json_is_false(json_object_get(attributes, "trainable"));
     json_object_del(attributes, "trainable");
-    head =
-        json_pack("{s:o,s:o}", "name", keras_name_json(w, name), "dtype", keras_policy_json(dtype));
+    head = json_pack("{s:o,s:o}", "name", keras_name_json(w, name), "dtype",
+                     keras_policy_json(result->dtype));
     /* the constructors of SpatialDropout1D .. 3D lack it */
     if (head && strncmp(cls->name, "SpatialDropout", 14) != 0)
         json_object_set_new(head, "trainable", json_boolean(!frozen));

@@ -21,23 +21,13 @@ static json_t *append(json_t *list, json_t *item)
     return NULL;
 }
 
-/* Sizes; null for the batch, multiples of it, and what is known only when the model runs. */
-static json_t *shape_json(const weft_spec *spec)
-{
-    json_t *list = json_array();
-    int32_t i;
-
-    for (i = 0; i < spec->rank; i++)
-        list = append(list, spec->dim[i] < 0 ? json_null() : json_integer(spec->dim[i]));
-    return list;
-}
-
 static json_t *input_json(keras_writer *w, const weft_tensor_info *info)
 {
     return keras_object_json("keras.layers", "InputLayer",
-                             json_pack("{s:o,s:s,s:b,s:o}", "batch_shape", shape_json(&info->spec),
-                                       "dtype", keras_dtype_name(info->spec.dtype), "sparse", 0,
-                                       "name", keras_name_json(w, info->name)));
+                             json_pack("{s:o,s:s,s:b,s:o}", "batch_shape",
+                                       keras_shape_json(&info->spec), "dtype",
+                                       keras_dtype_name(info->spec.dtype), "sparse", 0, "name",
+                                       keras_name_json(w, info->name)));
 }
 
 static int get_tensor(graph *g, weft_tensor_id id, weft_tensor_info *info)
@@ -83,7 +73,7 @@ static json_t *tensor_json(graph *g, weft_tensor_id id)
                                     info.name ? info.name : "");
     }
     return json_pack("{s:s,s:{s:o,s:s,s:o}}", "class_name", "__keras_tensor__", "config", "shape",
-                     shape_json(&info.spec), "dtype", keras_dtype_name(info.spec.dtype),
+                     keras_shape_json(&info.spec), "dtype", keras_dtype_name(info.spec.dtype),
                      "keras_history", history_json(g, &info, 0));
 }
 
@@ -144,27 +134,30 @@ static json_t *nodes_json(graph *g, weft_layer_id id)
     return nodes;
 }
 
-/* What the layer is called on first, from which Keras builds its variables: a shape, or a list of
- * them. NULL if it has several arguments: then the first call builds it. */
-static json_t *build_config_json(graph *g, weft_layer_id id, const weft_layer_class *cls,
-                                 weft_dtype *dtype)
+/* The layer's first call that is kept. */
+static weft_status first_call(const graph *g, weft_layer_id id, weft_call_info *call)
 {
-    weft_call_info call = { .struct_size = sizeof call };
-    weft_tensor_info t;
-    json_t *shapes = json_array(), *shape;
-    uint32_t i, k = g->calls.first[id];
+    uint32_t first = g->calls.first[id], k = first;
 
     while (k + 1 < g->calls.first[id + 1] && g->calls.number[k] == UINT32_MAX)
         k++;
-    *dtype = WEFT_F32;
-    if (g->w->f.api->call_info(g->m, id, k - g->calls.first[id], &call)) call.n_in = 0;
-    for (i = 0; i < call.n_in; i++) {
-        if (call.in[i] == WEFT_NONE || !get_tensor(g, call.in[i], &t)) continue;
-        if (t.spec.dtype == WEFT_F64) *dtype = WEFT_F64;
-        shapes = append(shapes, shape_json(&t.spec));
-    }
-    if (takes_list(cls, call.n_in)) return json_pack("{s:o}", "input_shape", shapes);
-    shape = call.n_in == 1 ? json_incref(json_array_get(shapes, 0)) : NULL;
+    *call = (weft_call_info){ .struct_size = sizeof *call };
+    return g->w->f.api->call_info(g->m, id, k - first, call);
+}
+
+/* What the layer is called on first, from which Keras builds its variables: a shape, or a list of
+ * them. NULL if it has several arguments: then the first call builds it. */
+static json_t *build_config_json(graph *g, const weft_call_info *call, const weft_layer_class *cls)
+{
+    json_t *shapes = json_array(), *shape;
+    weft_tensor_info t;
+    uint32_t i;
+
+    for (i = 0; i < call->n_in; i++)
+        if (call->in[i] != WEFT_NONE && get_tensor(g, call->in[i], &t))
+            shapes = append(shapes, keras_shape_json(&t.spec));
+    if (takes_list(cls, call->n_in)) return json_pack("{s:o}", "input_shape", shapes);
+    shape = call->n_in == 1 ? json_incref(json_array_get(shapes, 0)) : NULL;
     json_decref(shapes);
     return shape ? json_pack("{s:o}", "input_shape", shape) : NULL;
 }
@@ -174,13 +167,15 @@ static json_t *layer_json(graph *g, weft_layer_id id)
     const weft_layer_class *cls = NULL;
     const char *name = NULL;
     weft_model *sub = NULL;
-    weft_dtype dtype;
+    weft_call_info call;
+    weft_tensor_info result;
     json_t *entry, *build;
 
     if (g->w->f.api->layer_info(g->m, id, &cls, &name, NULL, &sub, NULL)) return NULL;
     if (sub) return keras_model_json(g->w, sub, name, g->depth + 1);
-    build = build_config_json(g, id, cls, &dtype);
-    entry = keras_layer_json(g->w, g->m, id, dtype);
+    if (first_call(g, id, &call) || !get_tensor(g, call.first, &result)) return NULL;
+    build = build_config_json(g, &call, cls);
+    entry = keras_layer_json(g->w, g->m, id, &result.spec);
     if (!entry)
         json_decref(build);
     else if (build && json_object_set_new(entry, "build_config", build)) {
@@ -305,7 +300,7 @@ static json_t *sequential_json(graph *g, json_t *name)
     weft_tensor_info t;
 
     g->w->layer = NULL;
-    shape = get_tensor(g, g->w->f.api->input_at(g->m, 0), &t) ? shape_json(&t.spec) : NULL;
+    shape = get_tensor(g, g->w->f.api->input_at(g->m, 0), &t) ? keras_shape_json(&t.spec) : NULL;
     config = json_pack("{s:o,s:o,s:o,s:O}", "name", name, "dtype", keras_policy_json(WEFT_F32),
                        "layers", layers, "build_input_shape", shape);
     if (config) add_trainable(config, layers);
