@@ -1,5 +1,5 @@
-/* Names of inputs and outputs. In Keras outputs are a list, named by the layers that give them, or a
- * dict, whose order is that of its sorted keys. */
+/* Names of inputs and outputs. In Keras outputs are a list, named by the layers that give them, or
+ * a dict, whose order is that of its sorted keys. */
 #include <string.h>
 #include "keras.h"
 

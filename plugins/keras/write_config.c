@@ -291,7 +291,8 @@ json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
     json_t *attributes, *config = NULL, *head = NULL;
     int frozen;
 
-    if ((w->status = w->f.api->layer_info(m, id, &cls, &name, &text, NULL, NULL))) return NULL;
+    if (w->status || (w->status = w->f.api->layer_info(m, id, &cls, &name, &text, NULL, NULL)))
+        return NULL;
     w->layer = name;
     w->result = result;
     if (!strcmp(cls->name, "RepeatBatch"))

@@ -311,17 +311,16 @@ static json_t *sequential_json(graph *g, json_t *name)
 json_t *keras_model_json(keras_writer *w, const weft_model *m, const char *name, int depth)
 {
     graph g = { .w = w, .m = m, .depth = depth };
-    json_t *entry = NULL;
-    weft_status st;
+    json_t *entry = NULL, *own;
 
     w->layer = NULL;
     if (depth > KERAS_MAX_DEPTH)
         return keras_write_fail(w, "models are nested more than %d deep", KERAS_MAX_DEPTH);
-    if ((st = keras_calls_find(&w->f, m, &g.calls)))
-        w->status = st;
+    if (!(own = keras_name_json(w, name))) return NULL;
+    if ((w->status = keras_calls_find(&w->f, m, &g.calls)))
+        json_decref(own);
     else
-        entry = keras_is_chain(&w->f, m) ? sequential_json(&g, keras_name_json(w, name))
-                                         : functional_json(&g, keras_name_json(w, name));
+        entry = keras_is_chain(&w->f, m) ? sequential_json(&g, own) : functional_json(&g, own);
     keras_calls_finish(&g.calls);
     return entry;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real Keras opens the files that Weft saved, and predicts what it should.
 
-    build/dev/tests/models/save FOLDER       # the C test, keeping its files
+    build/dev/tests/models/test_save FOLDER  # the C test, keeping its files
     python tests/data/verify_saved.py FOLDER
 
 FOLDER/<kind>_<name>.keras was saved from the fixture <kind>/<name>.keras beside this script: both
@@ -52,7 +52,7 @@ def plain(value):
 
 
 def differences(a, b, where=""):
-    """Where two configurations differ. Weft has a list of axes for one axis, and no empty ones."""
+    """Where two configurations differ; a list of one axis is that axis."""
     if isinstance(a, dict) and isinstance(b, dict):
         found = []
         for key in sorted(set(a) | set(b)):

@@ -17,14 +17,6 @@ enum { HEAD = 4096 };
 static void list_formats(const weft_context *ctx, int writers, weft__text *text)
 {
     const char *comma = "";
-    if (writers) {
-        for (uint32_t i = 0; i < weft__n_formats(ctx); i++)
-            writers += WEFT_HAS(weft__format(ctx, i), write) != 0;
-        if (writers == 1) {
-            weft__text_add(text, "none in this version, which only reads files");
-            return;
-        }
-    }
     for (uint32_t i = 0; i < weft__n_formats(ctx); i++) {
         const weft_format *f = weft__format(ctx, i);
         if (writers && !WEFT_HAS(f, write)) continue;
@@ -32,7 +24,8 @@ static void list_formats(const weft_context *ctx, int writers, weft__text *text)
         comma = ", ";
     }
     if (!*comma)
-        weft__text_add(text, "none: no plugin with formats was found, `weft plugins` says why");
+        weft__text_add(text, "none: no plugin %s was found, `weft plugins` says why",
+                       writers ? "that writes files" : "with formats");
 }
 
 /* Is the path's end one of the words of `extensions`? The longest that fits counts. */
