@@ -127,7 +127,7 @@ static void test_convert(void **state)
              WEFT_TEST_PROGRAM, WEFT_TEST_DATA, folder);
     snprintf(command + 512, 512, "mkdir %s/out", folder);
     assert_int_equal(system(command + 512), 0);
-    failed = sweep(command, 60, 60);
+    failed = sweep(command, 30, 30);
     printf("convert: %u runs failed with a text\n", failed);
     assert_true(failed > 20);
     snprintf(command, sizeof command, "test $(ls -A %s/out) = m.keras", folder);

@@ -244,6 +244,30 @@ static void test_layers(void **state)
     check_folder("layers");
 }
 
+/* The training configuration travels with the model. */
+static void test_compile_config(void **state)
+{
+    char path[1024], *zip;
+    weft_model *model = NULL;
+    const char *config;
+    size_t n, size;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/compiled.keras", temporary);
+    if (weft_model_load(ctx, WEFT_TEST_DATA "/models/trained_adam.keras", &model) ||
+        weft_model_save(model, path))
+        fail_msg("%s", weft_error());
+    weft_model_destroy(&model);
+    zip = read_file(path, &n);
+    config = member(zip, n, "config.json", &size);
+    zip[(size_t)(config - zip) + size] = 0;
+    config = strstr(config, "\"compile_config\"");
+    assert_non_null(config);
+    assert_true(holds_words(config, "\"optimizer\"|\"Adam\"|\"loss\""));
+    free(zip);
+    assert_int_equal(remove(path), 0);
+}
+
 /* Weights that differ in every element, and inputs likewise. */
 static void fill(weft_array *array, uint32_t *seed)
 {
@@ -358,19 +382,20 @@ static int setup(void **state)
 
     (void)state;
     if (!st) weft_context_log(ctx, WEFT_LOG_WARN, keep_warning, NULL);
-    return st || (!kept && !mkdtemp(temporary));
+    return st || !mkdtemp(temporary);
 }
 static int teardown(void **state)
 {
     (void)state;
     weft_context_destroy(&ctx);
-    return kept ? 0 : rmdir(temporary);
+    return rmdir(temporary);
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_models),
                                         cmocka_unit_test(test_layers),
+                                        cmocka_unit_test(test_compile_config),
                                         cmocka_unit_test(test_made) };
 
     kept = argc > 1 ? argv[1] : NULL;
