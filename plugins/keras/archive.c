@@ -4,7 +4,6 @@
 #include <zip.h>
 #include "keras.h"
 
-#define MAX_CONFIG (64u << 20)           /* bytes of config.json */
 #define BOMB_FLOOR ((uint64_t)256 << 20) /* members below may be compressed as well as they like */
 #define BOMB_RATIO 100
 #define MAX_MEMBERS 65536
@@ -113,9 +112,9 @@ static weft_status read_config(keras_file *f, zip_t *zip)
     size_t n = 0;
     weft_status st;
 
-    if (!zip_stat(zip, "config.json", 0, &s) && s.size > MAX_CONFIG)
+    if (!zip_stat(zip, "config.json", 0, &s) && s.size > KERAS_MAX_CONFIG)
         return keras_fail(f, WEFT_E_UNTRUSTED, "config.json has %llu bytes; at most %u are read",
-                          (unsigned long long)s.size, MAX_CONFIG);
+                          (unsigned long long)s.size, KERAS_MAX_CONFIG);
     if ((st = read_member(f, zip, "config.json", &text, &n))) return st;
     if (!text)
         return keras_fail(

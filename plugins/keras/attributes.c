@@ -33,6 +33,12 @@ void keras_text_str(keras_text *t, const char *s)
     keras_text_add(t, s, strlen(s));
 }
 
+void keras_text_free(keras_text *t)
+{
+    free(t->s);
+    *t = (keras_text){ 0 };
+}
+
 static int is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -206,12 +212,12 @@ static weft_status add_object(const keras_file *f, const weft_attr *attr, const 
         return keras_fail(f, WEFT_E_UNTRUSTED,
                           "layer \"%s\": %s is an object without a usable class_name", layer,
                           attr->name ? attr->name : "a value");
-    keras_text_str(t, class_name);
+    cls = f->api->layer_class(f->root, class_name);
+    keras_text_str(t, cls ? cls->name : class_name);
     if (!json_is_object(config)) return WEFT_OK;
     if (t->nested == MAX_NESTING) return fail_nested(f, attr, layer);
     t->nested++;
     keras_text_str(t, "(");
-    cls = f->api->layer_class(f->root, class_name);
     st = cls ? keras_attributes(f, cls, layer, config, t)
              : add_arguments(f, layer, config, t, depth + 1);
     keras_text_str(t, ")");

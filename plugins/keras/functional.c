@@ -18,9 +18,13 @@ typedef struct functional {
     node *node;
     size_t n_nodes;
     uint32_t *stack;
-    size_t n_stack;     /* nodes being walked */
-    const char *reader; /* whose connections are being looked at, for messages */
-    json_t *index;      /* layer name -> number */
+    size_t n_stack;      /* nodes being walked */
+    const char *reader;  /* whose connections are being looked at, for messages */
+    const char *port;    /* the key of the input or output being looked at, NULL for none */
+    const json_t *names; /* of the outputs, where the file has them besides */
+    json_t *keys;        /* of the inputs, where they are a dict */
+    json_t *constants;   /* name -> tensor: one array for all calls on it */
+    json_t *index;       /* layer name -> number */
 } functional;
 
 /* {"class_name": "__keras_tensor__", "config": {"keras_history": [layer, node, tensor]}} */
@@ -46,8 +50,7 @@ static weft_status fail_history(const functional *u, const json_t *history)
     return st;
 }
 
-/* [layer, node, tensor] as numbers; the layer must exist. Keras counts the nodes of nested models
- * from 1 in input_layers and output_layers: a number one too high means the one before. */
+/* [layer, node, tensor] as numbers; the layer must exist. */
 static weft_status resolve(const functional *u, const json_t *history, uint32_t *layer,
                            uint32_t *number, uint32_t *tensor)
 {
@@ -66,7 +69,6 @@ static weft_status resolve(const functional *u, const json_t *history, uint32_t 
     nodes = keras_is_input(l->class_name) ? 1 : (json_int_t)json_array_size(l->nodes);
     *number = (uint32_t)(json_integer_value(n) > UINT16_MAX ? UINT16_MAX : json_integer_value(n));
     *tensor = (uint32_t)(json_integer_value(t) > UINT16_MAX ? UINT16_MAX : json_integer_value(t));
-    if (*number == nodes && nodes > 0) (*number)--;
     if (*number < nodes) return WEFT_OK;
     return keras_fail(
         u->f, WEFT_E_UNTRUSTED,
@@ -74,7 +76,7 @@ static weft_status resolve(const functional *u, const json_t *history, uint32_t 
         l->name, (long long)nodes, nodes == 1 ? "" : "s");
 }
 
-typedef struct history_list {
+typedef struct history_list { /* connections, and arrays: see keras_is_constant() */
     const json_t *item[1024];
     size_t n;
     int inference; /* called with training=False */
@@ -85,7 +87,10 @@ typedef struct history_list {
 static weft_status collect(const functional *u, const keras_layer *l, const char *key,
                            const json_t *v, history_list *list, int depth)
 {
-    const json_t *history = json_is_object(v) ? tensor_history(v) : NULL, *item;
+    const json_t *history = !json_is_object(v)     ? NULL
+                            : keras_is_constant(v) ? v
+                                                   : tensor_history(v);
+    const json_t *item;
     const char *name;
     weft_status st;
     size_t i;
@@ -143,14 +148,33 @@ static weft_status node_inputs(functional *u, const node *n, history_list *list)
     return WEFT_OK;
 }
 
+/* An array that was named is one constant, however many calls read it. */
+static weft_status constant_of(functional *u, const json_t *v, weft_tensor_id *tensor)
+{
+    const char *name = keras_string(json_object_get(v, "config"), "name");
+    const json_t *known = name ? json_object_get(u->constants, name) : NULL;
+    weft_status st;
+
+    if (known) {
+        *tensor = (weft_tensor_id)json_integer_value(known);
+        return WEFT_OK;
+    }
+    if ((st = keras_constant_read(u->f, v, u->into, tensor)) || !name) return st;
+    if (!u->constants) u->constants = json_object();
+    return json_object_set_new(u->constants, name, json_integer(*tensor))
+               ? keras_fail(u->f, WEFT_E_NOMEM, "no memory for names")
+               : WEFT_OK;
+}
+
 /* The tensor that a history names; its node is done. */
-static weft_status tensor_of(const functional *u, const json_t *history, weft_tensor_id *tensor)
+static weft_status tensor_of(functional *u, const json_t *history, weft_tensor_id *tensor)
 {
     uint32_t layer, number, index;
-    weft_status st = resolve(u, history, &layer, &number, &index);
     const keras_layer *l;
+    weft_status st;
 
-    if (st) return st;
+    if (keras_is_constant(history)) return constant_of(u, history, tensor);
+    if ((st = resolve(u, history, &layer, &number, &index))) return st;
     l = &u->layer[layer];
     *tensor = keras_is_input(l->class_name)
                   ? l->tensor
@@ -189,9 +213,10 @@ static weft_status push_input(functional *u, const history_list *list, int *push
     *pushed = 0;
     for (i = 0; i < list->n; i++) {
         uint32_t layer, number, tensor, at;
-        weft_status st = resolve(u, list->item[i], &layer, &number, &tensor);
+        weft_status st;
 
-        if (st) return st;
+        if (keras_is_constant(list->item[i])) continue;
+        if ((st = resolve(u, list->item[i], &layer, &number, &tensor))) return st;
         if (keras_is_input(u->layer[layer].class_name)) continue;
         at = u->layer[layer].first_node + number;
         if (u->node[at].state == NODE_DONE) continue;
@@ -228,8 +253,22 @@ static weft_status walk(functional *u, uint32_t start, history_list *list)
 }
 
 typedef weft_status (*port_fn)(functional *, const json_t *);
-static weft_status each_port(const functional *u, const json_t *ports, port_fn fn, functional *user,
-                             int depth);
+static weft_status each_port(functional *u, const json_t *ports, port_fn fn, int depth);
+
+static int is_port(const json_t *v)
+{
+    return json_is_array(v) && json_is_string(json_array_get(v, 0));
+}
+
+/* Names to single ports, and nothing deeper? Then the names are those of the outputs. */
+static int names_ports(const json_t *ports)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)ports, key, v) if (!is_port(v)) return 0;
+    return json_is_object(ports);
+}
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -237,9 +276,9 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /* Names to ports, in Keras's order: sorted by name. */
-static weft_status each_named_port(const functional *u, const json_t *ports, port_fn fn,
-                                   functional *user, int depth)
+static weft_status each_named_port(functional *u, const json_t *ports, port_fn fn, int depth)
 {
+    int named = !depth && names_ports(ports);
     const char **keys = keras_alloc(u->f, json_object_size(ports) + 1, sizeof *keys), *key;
     weft_status st = WEFT_OK;
     json_t *item;
@@ -249,28 +288,30 @@ static weft_status each_named_port(const functional *u, const json_t *ports, por
         return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu names", json_object_size(ports));
     json_object_foreach((json_t *)ports, key, item) keys[n++] = key;
     qsort(keys, n, sizeof *keys, compare_keys);
-    for (i = 0; !st && i < n; i++)
-        st = each_port(u, json_object_get(ports, keys[i]), fn, user, depth + 1);
+    for (i = 0; !st && i < n; i++) {
+        u->port = named ? keys[i] : NULL;
+        st = each_port(u, json_object_get(ports, keys[i]), fn, depth + 1);
+    }
+    u->port = NULL;
     keras_free(u->f, keys);
     return st;
 }
 
 /* A bare [layer, node, tensor], a list of them, or names to them: calls fn for each in order. */
-static weft_status each_port(const functional *u, const json_t *ports, port_fn fn, functional *user,
-                             int depth)
+static weft_status each_port(functional *u, const json_t *ports, port_fn fn, int depth)
 {
     const json_t *item;
     weft_status st;
     size_t i;
 
-    if (json_is_array(ports) && json_is_string(json_array_get(ports, 0))) return fn(user, ports);
+    if (is_port(ports)) return fn(u, ports);
     if (depth > 4 || (!json_is_array(ports) && !json_is_object(ports)))
         return keras_fail(u->f, WEFT_E_UNTRUSTED,
                           "input_layers or output_layers is no list of [layer, node, tensor]");
     if (json_is_array(ports))
         json_array_foreach((json_t *)ports, i,
-                           item) if ((st = each_port(u, item, fn, user, depth + 1))) return st;
-    return json_is_object(ports) ? each_named_port(u, ports, fn, user, depth) : WEFT_OK;
+                           item) if ((st = each_port(u, item, fn, depth + 1))) return st;
+    return json_is_object(ports) ? each_named_port(u, ports, fn, depth) : WEFT_OK;
 }
 
 static weft_status make_input(functional *u, keras_layer *l)
@@ -292,7 +333,24 @@ static weft_status add_input(functional *u, const json_t *history)
     if (!keras_is_input(u->layer[layer].class_name))
         return keras_fail(u->f, WEFT_E_UNSUPPORTED, "input_layers names \"%s\", which is a %s",
                           u->layer[layer].name, u->layer[layer].class_name);
+    if (u->keys) json_array_append_new(u->keys, json_string(u->port));
     return make_input(u, &u->layer[layer]);
+}
+
+/* Keras counts the calls of nested Functional models from 1 here. */
+static json_t *from_zero(const functional *u, const json_t *history)
+{
+    const json_t *i = json_object_get(u->index, json_is_string(json_array_get(history, 0))
+                                                    ? json_string_value(json_array_get(history, 0))
+                                                    : "");
+    const char *cls = i ? u->layer[json_integer_value(i)].class_name : NULL;
+    json_int_t call = json_integer_value(json_array_get(history, 1));
+    json_t *copy = json_copy((json_t *)history);
+
+    if (keras_is_model(cls) && strcmp(cls, "Sequential") && call > 0 &&
+        json_is_integer(json_array_get(copy, 1)))
+        json_array_set_new(copy, 1, json_integer(call - 1));
+    return copy;
 }
 
 static int has_output(const functional *u, const char *name)
@@ -306,22 +364,64 @@ static int has_output(const functional *u, const char *name)
 }
 
 /* Keras names outputs by their layers. Several of one layer are "lstm", "lstm_1", "lstm_2". */
-static weft_status add_output(functional *u, const json_t *history)
+static const char *output_name(const functional *u, const char *layer, char *longer, size_t size)
 {
-    uint32_t layer, number, index, k;
-    char longer[512];
-    const char *name;
-    weft_tensor_id tensor = 0;
-    weft_status st = resolve(u, history, &layer, &number, &index);
+    const char *name = layer;
+    uint32_t k;
 
-    if (st || (st = tensor_of(u, history, &tensor))) return st;
-    name = u->layer[layer].name;
     for (k = 1; has_output(u, name); k++) {
-        snprintf(longer, sizeof longer, "%.480s_%u", u->layer[layer].name, (unsigned)k);
+        snprintf(longer, size, "%.480s_%u", layer, (unsigned)k);
         name = longer;
     }
-    u->f->api->output(u->into, name, tensor);
-    return WEFT_OK;
+    return name;
+}
+
+static weft_status add_output(functional *u, const json_t *history)
+{
+    json_t *at = from_zero(u, history);
+    uint32_t layer, number, index;
+    char longer[512];
+    weft_tensor_id tensor = 0;
+    const char *name =
+        u->port ? u->port
+                : json_string_value(json_array_get(u->names, u->f->api->n_outputs(u->into)));
+    weft_status st =
+        at ? tensor_of(u, at, &tensor) : keras_fail(u->f, WEFT_E_NOMEM, "no memory for an output");
+
+    if (!st && !name) {
+        st = resolve(u, at, &layer, &number, &index);
+        if (!st) name = output_name(u, u->layer[layer].name, longer, sizeof longer);
+    }
+    json_decref(at);
+    if (!st) u->f->api->output(u->into, name, tensor);
+    return st;
+}
+
+static weft_status add_inputs(functional *u, const json_t *ports)
+{
+    json_t *keys = names_ports(ports) ? json_array() : NULL;
+    char *text = NULL;
+    weft_status st;
+
+    u->keys = keys;
+    st = each_port(u, ports, add_input, 0);
+    if (!st && keys && (text = json_dumps(keys, JSON_COMPACT)))
+        st = u->f->api->set_note(u->into, KERAS_NOTE_INPUTS, text);
+    free(text);
+    json_decref(keys);
+    return st;
+}
+
+static weft_status add_outputs(functional *u, const json_t *ports)
+{
+    weft_status st;
+
+    u->reader = "the list of outputs";
+    if (u->into == u->f->root)
+        u->names = json_object_get(json_object_get(u->f->config, "weft"), "outputs");
+    if (names_ports(ports) && (st = u->f->api->set_note(u->into, KERAS_NOTE_OUTPUTS, "dict")))
+        return st;
+    return each_port(u, ports, add_output, 0);
 }
 
 /* The table of layers from the config's list. */
@@ -382,7 +482,7 @@ weft_status keras_build_functional(const keras_file *f, const json_t *config, we
     if (!list) return keras_fail(f, WEFT_E_NOMEM, "no memory");
     if ((st = list_layers(&u, json_object_get(config, "layers"))) || (st = list_nodes(&u)))
         goto out;
-    if ((st = each_port(&u, json_object_get(config, "input_layers"), add_input, &u, 0))) goto out;
+    if ((st = add_inputs(&u, json_object_get(config, "input_layers")))) goto out;
     for (i = 0; i < u.n_layers; i++)
         if (keras_is_input(u.layer[i].class_name)
                 ? (st = make_input(&u, &u.layer[i]))
@@ -390,14 +490,14 @@ weft_status keras_build_functional(const keras_file *f, const json_t *config, we
             goto out;
     for (i = 0; i < u.n_nodes; i++)
         if ((st = walk(&u, (uint32_t)i, list))) goto out;
-    u.reader = "the list of outputs";
-    if ((st = each_port(&u, json_object_get(config, "output_layers"), add_output, &u, 0))) goto out;
+    if ((st = add_outputs(&u, json_object_get(config, "output_layers")))) goto out;
     st = f->api->finish(into);
 out:
     keras_free(f, u.layer);
     keras_free(f, u.node);
     keras_free(f, u.stack);
     json_decref(u.index);
+    json_decref(u.constants);
     keras_free(f, list);
     return st;
 }

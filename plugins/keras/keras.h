@@ -1,6 +1,6 @@
 /* The format "keras": .keras files of Keras 3 (a zip of metadata.json, config.json,
- * model.weights.h5). The file is hostile until read: no code in it is run, and every size is
- * checked before memory is taken. */
+ * model.weights.h5), read and written. A file is hostile until read: no code in it is run, and
+ * every size is checked before memory is taken. */
 #ifndef WEFT_PLUGINS_KERAS_H
 #define WEFT_PLUGINS_KERAS_H
 #include <jansson.h>
@@ -10,13 +10,13 @@
 typedef struct keras_file {
     const weft_model_api *api;
     weft_model *root;
-    const char *path;
-    json_t *config; /* of the whole model; borrowed pointers into it everywhere */
-    void *weights;  /* model.weights.h5 */
+    const char *path; /* NULL while a file is written: whoever called the writer names it */
+    json_t *config;   /* of the whole model; borrowed pointers into it everywhere */
+    void *weights;    /* model.weights.h5 */
     size_t n_weights;
 } keras_file;
 
-/* "<path>: <text>" into the error record. */
+/* "<path>: <text>" into the error record; the text alone if there is no path. */
 weft_status keras_fail(const keras_file *f, weft_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -28,6 +28,12 @@ void keras_free(const keras_file *f, void *memory);
 /* archive.c: the members into config and weights. */
 weft_status keras_archive_read(keras_file *f);
 
+#define KERAS_MAX_CONFIG (64u << 20) /* bytes of config.json */
+
+/* write.c: weft_format.write */
+weft_status keras_write(const weft_model_api *api, const weft_model *model, const char *path,
+                        const char *options);
+
 /* A growing string for attribute text. */
 typedef struct keras_text {
     const keras_file *f;
@@ -37,6 +43,7 @@ typedef struct keras_text {
 } keras_text;
 void keras_text_add(keras_text *t, const char *s, size_t n);
 void keras_text_str(keras_text *t, const char *s);
+void keras_text_free(keras_text *t);
 
 /* attributes.c: a layer's config as attribute text of its class; only what the class has. */
 weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer,
@@ -65,6 +72,8 @@ int keras_is_input(const char *class_name);
  * ("org.example.Name"). */
 const weft_layer_class *keras_find_class(const keras_file *f, const json_t *entry);
 const char *keras_string(const json_t *object, const char *key); /* NULL if it is no string */
+const char *keras_dtype_name(weft_dtype dtype);                  /* "float32" */
+weft_dtype keras_dtype(const char *name);                        /* 0 = unknown */
 /* Every class of the file that no plugin has is collected for one report, and counted. */
 weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix,
                                 int depth, size_t *n_missing);
@@ -85,7 +94,90 @@ weft_status keras_check_result(const keras_file *f, const keras_layer *layer,
 weft_status keras_input(const keras_file *f, const char *name, const json_t *shape,
                         const json_t *config, weft_model *into, weft_tensor_id *tensor);
 
+/* constant.c: {"class_name": "__tensor__", ..}, an array among a call's arguments. */
+int keras_is_constant(const json_t *v);
+weft_status keras_constant_read(const keras_file *f, const json_t *v, weft_model *into,
+                                weft_tensor_id *tensor);
+json_t *keras_constant_json(const weft_tensor_info *info); /* NULL: no memory, nan, inf, or empty */
+
+/* groups.c: where model.weights.h5 has what. Keras names a group by the class and the ordinal of
+ * the layer among those of its class, in the order of model.layers: "layers/dense_1". */
+typedef struct keras_groups {
+    struct keras_group_counter *item;
+    size_t n, cap;
+} keras_groups; /* starts as { 0 } */
+/* The next layer's group: "<prefix>/layers/dense_1". */
+weft_status keras_group_next(const keras_file *f, keras_groups *groups, const char *prefix,
+                             const char *class_name, char *group, size_t size);
+void keras_groups_finish(const keras_file *f, keras_groups *groups);
+/* Variables that files hold: not what a stateful layer keeps from batch to batch, which is last. */
+weft_status keras_stored_variables(const keras_file *f, const weft_model *m, weft_layer_id layer,
+                                   uint32_t *n);
+/* Variable i of a layer in its group: "<group>/vars/0", of a layer inside it ("cell/kernel")
+ * "<group>/cell/vars/0", where those of recurrent layers are, too. *ordinal is the last number. */
+weft_status keras_variable_path(const keras_file *f, const weft_model *m, weft_layer_id layer,
+                                uint32_t i, const char *group, char *path, size_t size,
+                                uint32_t *ordinal);
+/* What Keras calls a class: the name without its namespace; "Activation" for a function that stands
+ * as a layer. */
+const char *keras_class_name(const weft_layer_class *cls);
+
 /* weights.c: model.weights.h5 into the variables. */
 weft_status keras_weights_read(const keras_file *f, weft_model *model);
+int64_t keras_memory_type(weft_dtype dtype); /* an hid_t, for data in memory */
+uint64_t keras_spec_bytes(const weft_spec *spec);
+
+/* One model while it is written. Functions that return JSON return NULL on failure, and keep the
+ * first failure in status (none kept: no memory). */
+typedef struct keras_writer {
+    keras_file f;
+    weft_status status;
+    const char *layer;       /* at work, for messages */
+    const weft_spec *result; /* of the layer at work: what its activation is called on */
+    keras_text foreign;      /* classes that are not Keras's: "Swish (layer "a")", .. */
+} keras_writer;
+json_t *keras_write_fail(keras_writer *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* write_values.c: canonical attribute text. *why: what JSON cannot hold, if that is the reason. */
+json_t *keras_attributes_json(const keras_file *f, const char *text, const char **why);
+/* write_config.c: a layer's entry: module, class_name, config, registered_name; result: what its
+ * first call gives. */
+json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
+                         const weft_spec *result);
+/* Sizes; null for the batch, multiples of it, and what is known only when the model runs. */
+json_t *keras_shape_json(const weft_spec *spec);
+json_t *keras_object_json(const char *module, const char *class_name, json_t *config);
+json_t *keras_policy_json(weft_dtype dtype);
+json_t *keras_name_json(keras_writer *w, const char *name); /* of a layer, an input, a model */
+/* calls.c: calls that the outputs need. number[first[id] + k]: what call k of layer id counts as
+ * in the file, UINT32_MAX if it is not in it. */
+typedef struct keras_calls {
+    uint32_t n_layers, *first, *number;
+} keras_calls; /* starts as { 0 } */
+weft_status keras_calls_find(const keras_file *f, const weft_model *m, keras_calls *calls);
+void keras_calls_finish(keras_calls *calls);
+int keras_is_chain(const keras_file *f, const weft_model *m); /* written as a Sequential? */
+const char *keras_kind(const keras_file *f, const weft_model *m);
+
+/* ports.c. Notes of a model: "dict" if its file has outputs by name; the keys of its inputs, a
+ * list, if they are a dict; its training configuration. */
+#define KERAS_NOTE_INPUTS "keras.inputs"
+#define KERAS_NOTE_OUTPUTS "keras.outputs"
+#define KERAS_NOTE_COMPILE "compile_config"
+int keras_outputs_by_name(const keras_file *f, const weft_model *m); /* to be written as a dict? */
+/* Names that a file of Keras cannot hold, for they are not sorted: a list; else null. */
+json_t *keras_output_names(const keras_file *f, const weft_model *m);
+json_t *keras_input_keys(const keras_file *f, const weft_model *m); /* NULL if they are a list */
+/* write_graph.c: a whole model's entry. */
+json_t *keras_model_json(keras_writer *w, const weft_model *m, const char *name, int depth);
+/* write_weights.c: model.weights.h5 in memory: *bytes lives until keras_image_close(). */
+typedef struct keras_image {
+    int64_t file; /* an hid_t */
+    const void *bytes;
+    size_t n;
+} keras_image;
+weft_status keras_image_write(const keras_file *f, const weft_model *m, keras_image *image);
+void keras_image_close(keras_image *image);
 #define KERAS_MAX_DEPTH 32 /* of models in models */
 #endif

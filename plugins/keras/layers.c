@@ -153,26 +153,39 @@ static weft_status get_spec(const keras_file *f, const char *name, const json_t 
     return WEFT_OK;
 }
 
+static const struct {
+    const char *name;
+    weft_dtype dtype;
+} dtypes[] = { { "float32", WEFT_F32 }, { "float64", WEFT_F64 }, { "int32", WEFT_I32 },
+               { "int64", WEFT_I64 },   { "uint8", WEFT_U8 },    { "bool", WEFT_BOOL } };
+
+weft_dtype keras_dtype(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (!strcmp(name, dtypes[i].name)) return dtypes[i].dtype;
+    return 0;
+}
+
+const char *keras_dtype_name(weft_dtype dtype)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
+        if (dtypes[i].dtype == dtype) return dtypes[i].name;
+    return "float32";
+}
+
 static weft_status get_dtype(const keras_file *f, const char *name, const json_t *config,
                              weft_dtype *dtype)
 {
-    static const struct {
-        const char *name;
-        weft_dtype dtype;
-    } known[] = { { "float32", WEFT_F32 }, { "float64", WEFT_F64 }, { "int32", WEFT_I32 },
-                  { "int64", WEFT_I64 },   { "uint8", WEFT_U8 },    { "bool", WEFT_BOOL } };
     const json_t *v = json_object_get(config, "dtype");
     const char *text = json_is_object(v) ? keras_string(json_object_get(v, "config"), "name")
                                          : json_string_value(v);
-    size_t i;
 
     *dtype = WEFT_F32;
-    for (i = 0; text && i < sizeof known / sizeof *known; i++)
-        if (!strcmp(text, known[i].name)) {
-            *dtype = known[i].dtype;
-            return WEFT_OK;
-        }
-    if (!text) return WEFT_OK;
+    if (!text || (*dtype = keras_dtype(text))) return WEFT_OK;
     return keras_fail(f, WEFT_E_UNSUPPORTED,
                       "layer \"%s\" has dtype \"%.60s\"; float32, float64, int32, int64, uint8 and "
                       "bool are read: save the model with dtype float32",

@@ -1,4 +1,4 @@
-/* The plugin "keras": reads .keras files. */
+/* The plugin "keras": reads and writes .keras files. */
 #include <stdarg.h>
 #include <string.h>
 #include "keras.h"
@@ -6,7 +6,7 @@
 weft_status keras_fail(const keras_file *f, weft_status status, const char *format, ...)
 {
     char text[2048];
-    int at = snprintf(text, sizeof text, "%.400s: ", f->path);
+    int at = f->path ? snprintf(text, sizeof text, "%.400s: ", f->path) : 0;
     va_list ap;
 
     va_start(ap, format);
@@ -55,6 +55,21 @@ static weft_status check_root(const keras_file *f)
     return WEFT_OK;
 }
 
+/* The training configuration travels with the model, as text. */
+static weft_status keep_compile_config(const keras_file *f)
+{
+    const json_t *v = json_object_get(f->config, KERAS_NOTE_COMPILE);
+    char *text = json_object_size(v) ? json_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    weft_status st = WEFT_OK;
+
+    if (text)
+        st = f->api->set_note(f->root, KERAS_NOTE_COMPILE, text);
+    else if (json_object_size(v))
+        st = keras_fail(f, WEFT_E_NOMEM, "no memory for the training configuration");
+    free(text);
+    return st;
+}
+
 static weft_status read(const weft_model_api *api, weft_model *model, const char *path,
                         const char *options)
 {
@@ -69,7 +84,7 @@ static weft_status read(const weft_model_api *api, weft_model *model, const char
         st = api->finish(model);
         goto out;
     }
-    if ((st = keras_build(&f, f.config, model, 0))) goto out;
+    if ((st = keep_compile_config(&f)) || (st = keras_build(&f, f.config, model, 0))) goto out;
     st = keras_weights_read(&f, model);
 out:
     json_decref(f.config);
@@ -84,6 +99,7 @@ static const weft_format format = {
     .doc = "models of Keras 3: Functional and Sequential, nested and shared",
     .probe = probe,
     .read = read,
+    .write = keras_write,
 };
 static const weft_format *const formats[] = { &format, NULL };
 

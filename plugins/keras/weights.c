@@ -11,23 +11,8 @@
 typedef struct weights {
     const keras_file *f;
     hid_t file;
+    const char *group; /* of the layer at work */
 } weights;
-
-/* Class name to group name: Conv2D -> conv2d, LeakyReLU -> leaky_re_lu (Keras's to_snake_case). */
-static void snake(const char *name, char *out, size_t size)
-{
-    size_t n = 0, i;
-
-    for (i = 0; name[i] && n + 2 < size; i++) {
-        char c = name[i], prev = i ? name[i - 1] : 0, next = name[i + 1];
-        int upper = c >= 'A' && c <= 'Z', lower_next = next >= 'a' && next <= 'z';
-        int lower_prev = prev >= 'a' && prev <= 'z';
-
-        if (i && upper && (lower_prev || lower_next)) out[n++] = '_';
-        out[n++] = (char)(upper ? c - 'A' + 'a' : c);
-    }
-    out[n] = 0;
-}
 
 /* Follows a path from the root one hard link at a time. 1 = there, 0 = not, else the refusal. */
 static weft_status exists(const weights *w, const char *path, int *there)
@@ -57,7 +42,7 @@ static weft_status exists(const weights *w, const char *path, int *there)
     return WEFT_OK;
 }
 
-static hid_t memory_type(weft_dtype dtype)
+int64_t keras_memory_type(weft_dtype dtype)
 {
     switch (dtype) {
     case WEFT_F32: return H5T_NATIVE_FLOAT;
@@ -195,7 +180,7 @@ static weft_status check_dataset(const weights *w, hid_t set, const char *path,
     return st ? st : check_storage(w, set, path);
 }
 
-static uint64_t spec_bytes(const weft_spec *spec)
+uint64_t keras_spec_bytes(const weft_spec *spec)
 {
     uint64_t n = spec->dtype == WEFT_F64 || spec->dtype == WEFT_I64   ? 8
                  : spec->dtype == WEFT_U8 || spec->dtype == WEFT_BOOL ? 1
@@ -223,13 +208,13 @@ static weft_status read_variable(const weights *w, weft_model *m, weft_layer_id 
             w->f, WEFT_E_UNTRUSTED,
             "model.weights.h5: \"%s\" cannot be read as a dataset: the file is damaged", path);
     if ((st = check_dataset(w, set, path, name, &spec))) goto out;
-    bytes = spec_bytes(&spec);
+    bytes = keras_spec_bytes(&spec);
     if (!(data = keras_alloc(w->f, bytes ? bytes : 1, 1))) {
         st = keras_fail(w->f, WEFT_E_NOMEM, "no memory for the %llu bytes of \"%s\"",
                         (unsigned long long)bytes, name);
         goto out;
     }
-    if (H5Dread(set, memory_type(spec.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
+    if (H5Dread(set, keras_memory_type(spec.dtype), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
         st = keras_fail(w->f, WEFT_E_UNTRUSTED,
                         "model.weights.h5: the data of \"%s\" cannot be read: the file is damaged",
                         path);
@@ -242,100 +227,92 @@ out:
     return st;
 }
 
-/* Variables that files hold: not what a stateful layer keeps from batch to batch, which comes
- * last. */
-static weft_status count_variables(const weights *w, const weft_model *m, weft_layer_id id,
-                                   uint32_t *n)
+/* Refuses a variable too many in the folder of `path`, which ends in "/<ordinal>". */
+static weft_status check_end(const weights *w, const char *name, uint32_t n, const char *path,
+                             uint32_t ordinal)
 {
-    uint32_t all = w->f->api->n_variables(m, id), flags;
-    weft_spec spec;
+    char next[1024];
+    weft_status st;
+    int there;
+
+    snprintf(next, sizeof next, "%.*s/%u", (int)(strrchr(path, '/') - path), path,
+             (unsigned)ordinal + 1);
+    if ((st = exists(w, next, &there)) || !there) return st;
+    return keras_fail(w->f, WEFT_E_SHAPE,
+                      "layer \"%s\" has %u variable%s, but model.weights.h5 has more (\"%s\")",
+                      name, (unsigned)n, n == 1 ? "" : "s", next);
+}
+
+/* Is variable i the last one in its folder? */
+static weft_status is_last(const weights *w, weft_model *m, weft_layer_id id, uint32_t i,
+                           uint32_t stored, const char *path, int *last)
+{
+    size_t n = (size_t)(strrchr(path, '/') - path);
+    uint32_t k, ordinal;
+    char other[1024];
     weft_status st;
 
-    for (*n = 0; *n < all; ++*n) {
-        if ((st = w->f->api->variable_spec(m, id, *n, NULL, &spec, &flags))) return st;
-        if (flags & WEFT_TRANSIENT) break;
+    *last = 1;
+    for (k = i + 1; k < stored; k++) {
+        if ((st = keras_variable_path(w->f, m, id, k, w->group, other, sizeof other, &ordinal)))
+            return st;
+        *last &= (size_t)(strrchr(other, '/') - other) != n || strncmp(other, path, n) != 0;
     }
     return WEFT_OK;
 }
 
-/* "<group>/vars/0", "1", ..: exactly as many as the layer has variables. Those of a recurrent layer
- * are its cell's: "<group>/cell/vars/0". */
-static weft_status read_layer(const weights *w, weft_model *m, weft_layer_id id, const char *name,
-                              const char *group)
+/* Exactly as many datasets as the layer has variables. */
+static weft_status read_layer(weights *w, weft_model *m, weft_layer_id id, const char *name)
 {
-    const char *cell = "";
-    uint32_t n, i;
+    uint32_t n, i, ordinal;
     char path[1024];
     weft_status st;
-    int there;
+    int there, last;
 
-    if ((st = count_variables(w, m, id, &n))) return st;
-    snprintf(path, sizeof path, "%s/cell/vars", group);
-    if ((st = exists(w, path, &there))) return st;
-    if (there) cell = "/cell";
-    for (i = 0; i <= n; i++) {
-        snprintf(path, sizeof path, "%s%s/vars/%u", group, cell, (unsigned)i);
-        if ((st = exists(w, path, &there))) return st;
-        if (!there && i < n)
+    if ((st = keras_stored_variables(w->f, m, id, &n))) return st;
+    for (i = 0; i < n; i++) {
+        if ((st = keras_variable_path(w->f, m, id, i, w->group, path, sizeof path, &ordinal)) ||
+            (st = exists(w, path, &there)))
+            return st;
+        if (!there)
             return keras_fail(
                 w->f, WEFT_E_NOTFOUND,
                 "layer \"%s\" has %u variable%s, but model.weights.h5 has only %u for it "
                 "(there is no \"%s\")",
                 name, (unsigned)n, n == 1 ? "" : "s", (unsigned)i, path);
-        if (there && i == n)
-            return keras_fail(
-                w->f, WEFT_E_SHAPE,
-                "layer \"%s\" has %u variable%s, but model.weights.h5 has more (\"%s\")", name,
-                (unsigned)n, n == 1 ? "" : "s", path);
-        if (i < n && (st = read_variable(w, m, id, i, path))) return st;
+        if ((st = read_variable(w, m, id, i, path)) ||
+            (st = is_last(w, m, id, i, n, path, &last)) ||
+            (last && (st = check_end(w, name, n, path, ordinal))))
+            return st;
     }
     return WEFT_OK;
 }
 
-/* How often each group name has been used. */
-typedef struct counter {
-    char name[256];
-    uint32_t n;
-} counter;
-
-/* The ordinal of the next group of that name. c has room: it ends with an entry without a name. */
-static uint32_t next_group(counter *c, const char *name)
-{
-    while (*c->name && strcmp(c->name, name))
-        c++;
-    snprintf(c->name, sizeof c->name, "%s", name);
-    return c->n++;
-}
-
-static weft_status read_model(const weights *w, weft_model *m, const char *prefix, int depth)
+static weft_status read_model(weights *w, weft_model *m, const char *prefix, int depth)
 {
     const weft_model_api *api = w->f->api;
-    uint32_t id, n = api->n_layers(m), ordinal;
-    counter *c = keras_alloc(w->f, (size_t)n + 1, sizeof *c);
+    keras_groups groups = { 0 };
+    uint32_t id, n = api->n_layers(m);
     weft_status st = WEFT_OK;
-
-    if (!c) return keras_fail(w->f, WEFT_E_NOMEM, "no memory for the names of the groups");
 
     for (id = 1; !st && id <= n; id++) {
         const weft_layer_class *cls = NULL;
-        const char *name = NULL, *dot;
+        const char *name = NULL;
         weft_model *sub = NULL;
-        char stem[256], group[768];
+        char group[768];
 
-        if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL))) break;
-        dot = cls ? strrchr(cls->name, '.') : NULL;
-        snake(sub ? api->kind(sub) : dot ? dot + 1 : cls->name, stem, sizeof stem);
-        ordinal = next_group(c, stem);
-        if (ordinal)
-            snprintf(group, sizeof group, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
-        else
-            snprintf(group, sizeof group, "%s/layers/%s", prefix, stem);
+        if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL)) ||
+            (st = keras_group_next(w->f, &groups, prefix,
+                                   sub ? api->kind(sub) : keras_class_name(cls), group,
+                                   sizeof group)))
+            break;
+        w->group = group;
         if (sub && depth < KERAS_MAX_DEPTH)
             st = read_model(w, sub, group, depth + 1);
-        else if (!sub && api->n_variables(m, id))
-            st = read_layer(w, m, id, name, group);
+        else if (!sub)
+            st = read_layer(w, m, id, name);
     }
-    keras_free(w->f, c);
+    keras_groups_finish(w->f, &groups);
     return st;
 }
 

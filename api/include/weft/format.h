@@ -99,6 +99,9 @@ typedef struct weft_model_api {
     uint32_t (*order)(const weft_model *, weft_layer_id *ids, uint32_t cap);
 } weft_model_api;
 
+/* write(): path is an empty file in the folder of the one that the user named. The writer fills or
+ * replaces it; the library then makes it last and puts it in the place of the old file, or removes
+ * it after a failure. So error texts need no path: the library adds the one that the user gave. */
 typedef struct weft_format {
     uint32_t struct_size, flags;
     const char *name, *extensions, *doc;                        /* "keras", ".keras" */

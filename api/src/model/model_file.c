@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/file.h"
 #include "model/parts.h"
 #include "registry/registry.h"
 
@@ -16,21 +17,15 @@ enum { HEAD = 4096 };
 static void list_formats(const weft_context *ctx, int writers, weft__text *text)
 {
     const char *comma = "";
-    if (writers) {
-        for (uint32_t i = 0; i < weft__n_formats(ctx); i++)
-            writers += WEFT_HAS(weft__format(ctx, i), write) != 0;
-        if (writers == 1) {
-            weft__text_add(text, "none in this version, which only reads files");
-            return;
-        }
-    }
     for (uint32_t i = 0; i < weft__n_formats(ctx); i++) {
         const weft_format *f = weft__format(ctx, i);
         if (writers && !WEFT_HAS(f, write)) continue;
         weft__text_add(text, "%s%s (%s)", comma, f->name, f->extensions ? f->extensions : "");
         comma = ", ";
     }
-    if (!*comma) weft__text_add(text, "none: no plugin with formats was found");
+    if (!*comma)
+        weft__text_add(text, "none: no plugin %s was found",
+                       writers ? "that writes files" : "with formats");
 }
 
 /* Is the path's end one of the words of `extensions`? The longest that fits counts. */
@@ -158,35 +153,51 @@ weft_status weft_model_load(weft_context *ctx, const char *path, weft_model **mo
     return WEFT_OK;
 }
 
+static weft_status find_writer(const weft_model *model, const char *path,
+                               const weft_format **format)
+{
+    const weft_format *found = NULL;
+    size_t best = 0;
+    weft__text known = { 0 };
+    for (uint32_t i = 0; i < weft__n_formats(model->ctx); i++) {
+        size_t fits = extension_fits(weft__format(model->ctx, i), path);
+        if (fits > best) {
+            best = fits;
+            found = weft__format(model->ctx, i);
+        }
+    }
+    if (found && WEFT_HAS(found, write)) {
+        *format = found;
+        return WEFT_OK;
+    }
+    list_formats(model->ctx, 1, &known);
+    weft_status st =
+        found ? weft_fail(WEFT_E_UNSUPPORTED,
+                          "%s: format %s can be read, not written; formats that are written: %s",
+                          path, found->name, known.s ? known.s : "")
+              : weft_fail(WEFT_E_UNSUPPORTED,
+                          "%s: no format has this extension; formats that are written: %s", path,
+                          known.s ? known.s : "");
+    weft__text_finish(&known);
+    return st;
+}
+
 weft_status weft_model_save(const weft_model *model, const char *path)
 {
     const weft_format *format = NULL;
-    size_t best = 0;
+    weft__file *file = NULL;
     if (!model || !path) return weft_fail(WEFT_E_ARG, "weft_model_save needs a model and a path");
     if (!model->finished)
         return weft_fail(WEFT_E_ARG,
                          "model \"%s\" is not finished; end it with weft_model_finish()",
                          model->name);
-    for (uint32_t i = 0; i < weft__n_formats(model->ctx); i++) {
-        size_t fits = extension_fits(weft__format(model->ctx, i), path);
-        if (fits > best) {
-            best = fits;
-            format = weft__format(model->ctx, i);
-        }
-    }
-    if (!format || !WEFT_HAS(format, write)) {
-        weft__text known = { 0 };
-        list_formats(model->ctx, 1, &known);
-        weft_status st =
-            format
-                ? weft_fail(WEFT_E_UNSUPPORTED,
-                            "%s: format %s can be read, not written; formats that are written: %s",
-                            path, format->name, known.s ? known.s : "")
-                : weft_fail(WEFT_E_UNSUPPORTED,
-                            "%s: no format has this extension; formats that are written: %s", path,
-                            known.s ? known.s : "");
-        weft__text_finish(&known);
-        return st;
-    }
-    return with_path(path, format->write(&model->api, model, path, NULL));
+    weft_status st = find_writer(model, path, &format);
+    if (st == WEFT_OK) st = weft__file_create(path, &file);
+    if (st) return st;
+    fclose(file->stream);
+    file->stream = NULL;
+    st = with_path(path, format->write(&model->api, model, file->temporary, NULL));
+    if (st == WEFT_OK) return weft__file_commit(&file);
+    weft__file_discard(&file);
+    return st;
 }
