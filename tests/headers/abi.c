@@ -1,7 +1,7 @@
-/* The plugin ABI 1, pinned: size of every struct, offset of every field, value of every constant, for
- * 64-bit little-endian machines. A line that fails means that plugins which are out there would
- * break: append fields and constants instead (rules R1 to R9 in weft/plugin.h), and add lines here.
- * Sizes grow when fields are appended; nothing else here ever changes while the major number is 1. */
+/* The plugin ABI 1, pinned: size of every struct, offset of every field, value of every constant,
+ * for 64-bit machines. A line that fails means that plugins which are out there would break: append
+ * fields and constants instead (rules R1 to R9 in weft/plugin.h), and add lines here. Sizes grow
+ * when fields are appended; nothing else here ever changes while the major number is 1. */
 #include <stddef.h>
 #include <weft/backend.h>
 #include <weft/format.h>
