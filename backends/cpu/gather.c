@@ -112,7 +112,7 @@ static weft_status run(const weft_kernel_call *call)
     if (!out->count || !out->data) return WEFT_OK;
     p.group = 1 + 16384 / p.after.count;
     p.tasks = (p.at.count + p.group - 1) / p.group;
-    cpu_parallel(cpu_threads(call, out->count), p.before.count * p.tasks, gather_task, &p);
+    cpu_parallel(call, out->count, p.before.count * p.tasks, gather_task, &p);
     return WEFT_OK;
 }
 
