@@ -298,17 +298,22 @@ static weft_status read_model(const weights *w, weft_model *m, const char *prefi
         const weft_layer_class *cls = NULL;
         const char *name = NULL, *dot;
         weft_model *sub = NULL;
-        char stem[256], group[768];
+        char stem[256], group[768], number[16] = "";
+        int length;
 
         if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL))) break;
         dot = cls ? strrchr(cls->name, '.') : NULL;
         snake(sub ? api->kind(sub) : dot ? dot + 1 : cls->name, stem, sizeof stem);
         ordinal = next_group(c, stem);
-        if (ordinal)
-            snprintf(group, sizeof group, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
-        else
-            snprintf(group, sizeof group, "%s/layers/%s", prefix, stem);
-        if (sub && depth < KERAS_MAX_DEPTH)
+        if (ordinal) snprintf(number, sizeof number, "_%u", (unsigned)ordinal);
+        length = snprintf(group, sizeof group, "%s/layers/%s%s", prefix, stem, number);
+        if (length < 0 || (size_t)length >= sizeof group)
+            st = keras_fail(
+                w->f, WEFT_E_UNSUPPORTED,
+                "model.weights.h5: the group of layer \"%s\" has a path of %d characters; "
+                "at most %d are read",
+                name, length, (int)sizeof group - 1);
+        else if (sub && depth < KERAS_MAX_DEPTH)
             st = read_model(w, sub, group, depth + 1);
         else if (!sub && api->n_variables(m, id))
             st = read_layer(w, m, id, name, group);
