@@ -39,7 +39,7 @@ struct weft__pool {
     atomic_uint counter; /* of works */
     uint32_t most, started;
     int stop, full; /* full: the system gives no more threads */
-    pid_t owner;    /* a fork has no helpers */
+    pid_t owner;    /* a fork has no helpers, and its copy of the mutex may be held by one */
     pthread_t helper[];
 };
 
@@ -167,7 +167,8 @@ void weft__parallel_for(weft__pool *pool, uint64_t n, uint64_t grain,
 {
     uint64_t pieces = n / (grain ? grain : 1), most = (uint64_t)PIECES_OF_A_THREAD * pool->most;
     if (pieces > most + PIECES_OF_A_THREAD) pieces = most + PIECES_OF_A_THREAD;
-    if (pieces <= 1 || !pool->most || pthread_mutex_trylock(&pool->busy)) {
+    if (pieces <= 1 || !pool->most || pool->owner != getpid() ||
+        pthread_mutex_trylock(&pool->busy)) {
         if (n) fn(user, 0, n);
         return;
     }
