@@ -119,6 +119,7 @@ static void test_ops_are_listed(void **state)
 {
     (void)state;
     expect(0, "plugins", "weft | ops | map | matmul | conv | reduce");
+    expect(1, "plugins conv2d", "no layer, op or plugin \"conv2d\"; did you mean \"Conv2D\"?");
     expect(0, "plugins map", "op map(x...)|f(x) | tanh |f(x,y) | max ");
 }
 

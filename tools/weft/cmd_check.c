@@ -100,6 +100,7 @@ static int run(int argc, char **argv)
     weft_model *model = NULL;
     weft_array **x = NULL;
     uint32_t n_x = 0, failed = 0, unverified = 0;
+    char *error = NULL;
     weft_status st;
     int code = parse(argc, argv, &c);
 
@@ -122,7 +123,9 @@ static int run(int argc, char **argv)
         c.passed = c.failed = c.unverified = 0;
         c.named = 0;
         if ((st = weft_check_model(model, c.device[i], &options, print_line, &c, &failed))) {
-            code = tool_fail_session(st);
+            if (!error || strcmp(error, weft_error())) code = tool_fail_session(st);
+            free(error); /* the same of two devices is told once */
+            error = strdup(weft_error());
             continue;
         }
         printf("%-10s %u op%s right, %u wrong, %u unverified\n", c.device[i], c.passed,
@@ -137,6 +140,7 @@ static int run(int argc, char **argv)
         if (c.strict && !code) code = TOOL_FAILED;
     }
 out:
+    free(error);
     tool_free_arrays(&x, n_x);
     weft_model_destroy(&model);
     weft_context_destroy(&ctx);

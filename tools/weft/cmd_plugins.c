@@ -2,6 +2,7 @@
  * contents. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "tool.h"
 
 static const char *attr_type(weft_attr_type type)
@@ -59,11 +60,27 @@ static void print_functions(void)
     }
 }
 
+/* The name of a layer or op that differs in capitals alone; NULL = none. */
+static const char *respell(weft_context *ctx, const char *name)
+{
+    weft_plugin_info p;
+
+    for (uint32_t i = 0; i < weft_context_n_plugins(ctx); i++) {
+        if (weft_context_plugin(ctx, i, &p) || !p.loaded) continue;
+        for (uint32_t k = 0; p.plugin->layers && p.plugin->layers[k]; k++)
+            if (!strcasecmp(p.plugin->layers[k]->name, name)) return p.plugin->layers[k]->name;
+        for (uint32_t k = 0; p.plugin->ops && p.plugin->ops[k]; k++)
+            if (!strcasecmp(p.plugin->ops[k]->name, name)) return p.plugin->ops[k]->name;
+    }
+    return NULL;
+}
+
 static int print_one(weft_context *ctx, const char *name)
 {
     const weft_layer_class *layer = weft_context_layer_class(ctx, name);
     const weft_op_class *op = weft_context_op_class(ctx, name);
     weft_plugin_info p;
+    const char *near;
     int found = 0;
 
     if (layer) {
@@ -84,11 +101,11 @@ static int print_one(weft_context *ctx, const char *name)
         found = 1;
     }
     if (found) return TOOL_OK;
+    near = respell(ctx, name);
     fprintf(stderr,
-            "weft: plugins: no layer, op or plugin \"%s\"; `weft plugins` lists the plugins, `weft "
-            "plugins NAME` what "
-            "each brings\n",
-            name);
+            "weft: plugins: no layer, op or plugin \"%s\"; %s%s%s`weft plugins` lists what there "
+            "is\n",
+            name, near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
     return TOOL_FAILED;
 }
 
