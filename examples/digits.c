@@ -146,6 +146,12 @@ int main(int argc, char **argv)
     demo d = { 0 };
     const char *folder = argc > 1 ? argv[1] : "examples/digits";
 
+    if (argc > 2 || *folder == '-') {
+        fprintf(argc > 2 ? stderr : stdout,
+                "usage: weft_digits [FOLDER]\n\nPredicts the digits in FOLDER (examples/digits) on "
+                "every device and compares with Keras.\n");
+        return argc > 2 || (strcmp(folder, "--help") && strcmp(folder, "-h")) ? 2 : 0;
+    }
     if (load(&d, folder)) {
         fprintf(stderr, "%s\n", weft_error());
         d.wrong = 1;

@@ -164,6 +164,5 @@ void cpu_box_copy(const weft_kernel_call *call, cpu_box *box)
     plan.row_tasks = (uint64_t)((rows + plan.row_step - 1) / plan.row_step);
     plan.tiles = outer * plan.row_tasks * plan.col_tasks;
     plan.group = 1 + (uint64_t)(TASK / (plan.row_step * plan.col_step));
-    cpu_parallel(cpu_threads(call, count), (plan.tiles + plan.group - 1) / plan.group, copy_task,
-                 &plan);
+    cpu_parallel(call, count, (plan.tiles + plan.group - 1) / plan.group, copy_task, &plan);
 }

@@ -203,8 +203,7 @@ static weft_status run(const weft_kernel_call *call)
         p.conv.x = p.conv.w = p.out->data; /* never read; they may have no memory at all */
     p.temp = copy_filter(call, &p, call->scratch);
     if (!p.direct) cpu_then_job(&p.job, call, p.conv.dtype);
-    cpu_parallel(cpu_threads(call, p.out->count * (uint64_t)(p.conv.k / 4 + 1)), n_blocks(&p),
-                 conv_task, &p);
+    cpu_parallel(call, p.out->count * (uint64_t)(p.conv.k / 4 + 1), n_blocks(&p), conv_task, &p);
     return WEFT_OK;
 }
 

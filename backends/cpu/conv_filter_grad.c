@@ -240,11 +240,10 @@ static weft_status run(const weft_kernel_call *call)
     p.sums = call->scratch;
     p.temp = p.sums + p.sums_bytes;
     work = call->in[1]->count * (uint64_t)(p.conv.k / 4 + 1);
-    cpu_parallel(cpu_threads(call, work), n_tasks(&p), p.depthwise ? depthwise_task : grad_task,
-                 &p);
+    cpu_parallel(call, work, n_tasks(&p), p.depthwise ? depthwise_task : grad_task, &p);
     if (p.parts > 1)
-        cpu_parallel(cpu_threads(call, p.count * (uint64_t)p.parts / 4),
-                     (p.count + SUM_BLOCK - 1) / SUM_BLOCK, sum_task, &p);
+        cpu_parallel(call, p.count * (uint64_t)p.parts / 4, (p.count + SUM_BLOCK - 1) / SUM_BLOCK,
+                     sum_task, &p);
     return WEFT_OK;
 }
 

@@ -367,8 +367,8 @@ static weft_status run(const weft_kernel_call *call)
         p.temp += p.packed;
     }
     if (!p.direct) cpu_then_job(&p.job, call, p.conv.dtype);
-    cpu_parallel(cpu_threads(call, call->in[0]->count * (uint64_t)(p.conv.k / 4 + 1)), n_tasks(&p),
-                 grad_task, &p);
+    cpu_parallel(call, call->in[0]->count * (uint64_t)(p.conv.k / 4 + 1), n_tasks(&p), grad_task,
+                 &p);
     return WEFT_OK;
 }
 

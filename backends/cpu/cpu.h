@@ -94,12 +94,12 @@ int cpu_attr_list(const weft_kernel_call *call, const char *name, int64_t *list,
 int cpu_same_dtype(const weft_kernel_call *call, uint32_t n_in, char *why, size_t size);
 int cpu_no_half(const weft_kernel_call *call, char *why, size_t size);
 
-/* ---- threads.c: the one place with OpenMP, and the peace between it and BLAS ---- */
+/* ---- threads.c: tasks, and the peace between the host's threads and those of BLAS ---- */
 typedef void cpu_task(void *user, uint64_t task, uint32_t thread);
-/* Threads worth starting for so many simple operations: 1 .. the device's. */
-uint32_t cpu_threads(const weft_kernel_call *call, uint64_t work);
-/* Runs task 0 .. n-1; `thread` < threads. What a task computes must not depend on `thread`. */
-void cpu_parallel(uint32_t threads, uint64_t n, cpu_task *task, void *user);
+/* Runs task 0 .. n-1 in as many threads as so many simple operations are worth; `thread` < the
+ * device's. What a task computes must not depend on `thread`. */
+void cpu_parallel(const weft_kernel_call *call, uint64_t work, uint64_t n, cpu_task *task,
+                  void *user);
 uint32_t cpu_processors(void);
 /* While any run is between the two, BLAS calls stay in the thread that makes them. */
 void cpu_blas_enter(void);

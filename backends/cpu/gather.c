@@ -185,14 +185,14 @@ static weft_status gather_run(const weft_kernel_call *call)
     if (!out->count || !out->data) return WEFT_OK;
     p.group = 1 + 16384 / p.after.count;
     p.tasks = (p.at.count + p.group - 1) / p.group;
-    cpu_parallel(cpu_threads(call, out->count), p.before.count * p.tasks, gather_task, &p);
+    cpu_parallel(call, out->count, p.before.count * p.tasks, gather_task, &p);
     return WEFT_OK;
 }
 
 static weft_status scatter_add_run(const weft_kernel_call *call)
 {
     const weft_view *out = call->out[0], *updates = call->in[1];
-    uint32_t threads = cpu_threads(call, out->count + updates->count);
+    uint64_t threads = cpu_node_of(call)->dev->threads;
     plan p = { .table = out, .indices = call->in[0], .rows = updates };
     weft_status st;
     lay_out(&p, call);
@@ -201,7 +201,7 @@ static weft_status scatter_add_run(const weft_kernel_call *call)
     p.tasks = p.before.count < threads ? threads : 1;
     p.group = ((uint64_t)p.size + p.tasks - 1) / p.tasks;
     p.tasks = ((uint64_t)p.size + p.group - 1) / p.group;
-    cpu_parallel(threads, p.before.count * p.tasks, scatter_task, &p);
+    cpu_parallel(call, out->count + updates->count, p.before.count * p.tasks, scatter_task, &p);
     return WEFT_OK;
 }
 

@@ -125,7 +125,7 @@ static weft_status map_run(const weft_kernel_call *call)
     for (uint32_t i = 0; i < call->n_in; i++)
         cpu_job_input(&plan.job, call->in[i]);
     cpu_job_end(&plan.job);
-    cpu_parallel(cpu_threads(call, n * 2), (n + TASK - 1) / TASK, map_task, &plan);
+    cpu_parallel(call, n * 2, (n + TASK - 1) / TASK, map_task, &plan);
     return WEFT_OK;
 }
 

@@ -221,7 +221,7 @@ static weft_status run(const weft_kernel_call *call)
     }
     if (!p.direct) cpu_then_job(&p.job, call, p.dtype);
     work = p.out->count * (uint64_t)(p.k / 4 + 1);
-    cpu_parallel(cpu_threads(call, work), p.batches * p.row_tiles * p.col_tiles, matmul_task, &p);
+    cpu_parallel(call, work, p.batches * p.row_tiles * p.col_tiles, matmul_task, &p);
     return WEFT_OK;
 }
 

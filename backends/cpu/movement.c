@@ -205,7 +205,7 @@ static weft_status reshape_run(const weft_kernel_call *call)
     cpu_nest_init(&plan.to, plan.out->rank, plan.out->dim);
     cpu_nest_add(&plan.to, plan.out->stride);
     cpu_nest_collapse(&plan.to);
-    cpu_parallel(cpu_threads(call, n), (n + TASK - 1) / TASK, reshape_task, &plan);
+    cpu_parallel(call, n, (n + TASK - 1) / TASK, reshape_task, &plan);
     return WEFT_OK;
 }
 

@@ -123,8 +123,7 @@ static weft_status run(const weft_kernel_call *call)
     cpu_nest_init(&p.nest, out->rank, out->dim);
     cpu_nest_add(&p.nest, out->stride);
     cpu_nest_collapse(&p.nest);
-    cpu_parallel(cpu_threads(call, out->count * 8), (out->count + task - 1) / task, random_task,
-                 &p);
+    cpu_parallel(call, out->count * 8, (out->count + task - 1) / task, random_task, &p);
     return WEFT_OK;
 }
 

@@ -239,7 +239,7 @@ static size_t scratch(const weft_kernel_call *call)
 static weft_status run(const weft_kernel_call *call)
 {
     plan p;
-    uint32_t threads;
+    uint64_t work;
     if (!call->out[0]->count || !call->out[0]->data) return WEFT_OK;
     make_plan(&p, call);
     if (p.fold->where && !p.reduced.count) {
@@ -250,9 +250,9 @@ static weft_status run(const weft_kernel_call *call)
     p.where = p.acc + line_bytes(&p);
     p.temp = p.where + line_bytes(&p);
     cpu_then_job(&p.job, call, p.result);
-    threads = cpu_threads(call, p.kept.count * (p.reduced.count + 1));
-    cpu_parallel(threads, p.blocks * p.chunks, fold_task, &p);
-    if (p.chunks > 1) cpu_parallel(threads, p.blocks, join_task, &p);
+    work = p.kept.count * (p.reduced.count + 1);
+    cpu_parallel(call, work, p.blocks * p.chunks, fold_task, &p);
+    if (p.chunks > 1) cpu_parallel(call, work, p.blocks, join_task, &p);
     return WEFT_OK;
 }
 

@@ -113,8 +113,7 @@ static weft_status run(const weft_kernel_call *call, int logs)
     cpu_nest_add(&p.rows, x->stride);
     cpu_nest_collapse(&p.rows);
     p.group = 1 + TASK / (uint64_t)p.n;
-    cpu_parallel(cpu_threads(call, x->count * 8), (p.rows.count + p.group - 1) / p.group,
-                 softmax_task, &p);
+    cpu_parallel(call, x->count * 8, (p.rows.count + p.group - 1) / p.group, softmax_task, &p);
     return WEFT_OK;
 }
 

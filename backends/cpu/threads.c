@@ -1,12 +1,16 @@
-/* Threads of the cpu backend. OpenMP is used here alone; kernels hand over tasks. BLAS is kept to
- * one thread while Weft runs: the tiles are the tasks, so that gemm, im2col and epilogue of a tile
- * happen in one core's cache, and the numbers do not depend on how many threads there are. */
+/* Threads of the cpu backend: kernels hand over tasks, the host's helpers and the caller take them.
+ * BLAS is kept to one thread while Weft runs: the tiles are the tasks, so that gemm, im2col and
+ * epilogue of a tile happen in one core's cache, and the numbers do not depend on how many threads
+ * there are. */
+#define _GNU_SOURCE
 #include "cpu.h"
 #include <cblas.h>
-#include <omp.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
-#define WORK_OF_A_THREAD 16384u /* simple operations that outweigh waking a thread */
+#define WORK_OF_A_THREAD 65536u /* simple operations, some 30 us, that outweigh waking a thread */
 
 static pthread_mutex_t blas_mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t blas_users;
@@ -31,25 +35,39 @@ void cpu_blas_leave(void)
 
 uint32_t cpu_processors(void)
 {
-    int n = omp_get_max_threads(); /* the affinity mask and OMP_NUM_THREADS are in it */
+    cpu_set_t set;
+    long n = sched_getaffinity(0, sizeof set, &set) ? sysconf(_SC_NPROCESSORS_ONLN)
+                                                    : (long)CPU_COUNT(&set);
     return n > 0 ? (uint32_t)n : 1;
 }
 
-uint32_t cpu_threads(const weft_kernel_call *call, uint64_t work)
+typedef struct tasks {
+    cpu_task *task;
+    void *user;
+    uint64_t n;
+    atomic_uint_fast64_t next;
+} tasks;
+
+/* Each number is in one thread at a time: it is the tasks' `thread`. */
+static void take_tasks(void *user, uint64_t first, uint64_t last)
 {
-    uint64_t worth = work / WORK_OF_A_THREAD, most = cpu_node_of(call)->dev->threads;
-    return worth < 1 ? 1 : (uint32_t)(worth < most ? worth : most);
+    tasks *t = user;
+    for (uint64_t thread = first; thread < last; thread++) {
+        for (uint64_t i; (i = atomic_fetch_add(&t->next, 1)) < t->n;)
+            t->task(t->user, i, (uint32_t)thread);
+    }
 }
 
-void cpu_parallel(uint32_t threads, uint64_t n, cpu_task *task, void *user)
+void cpu_parallel(const weft_kernel_call *call, uint64_t work, uint64_t n, cpu_task *task,
+                  void *user)
 {
-    if (threads > n) threads = (uint32_t)n;
-    if (threads <= 1) {
-        for (uint64_t i = 0; i < n; i++)
-            task(user, i, 0);
-        return;
-    }
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (uint64_t i = 0; i < n; i++)
-        task(user, i, (uint32_t)omp_get_thread_num());
+    const weft_dev *dev = cpu_node_of(call)->dev;
+    uint64_t threads = work / WORK_OF_A_THREAD;
+    tasks t = { .task = task, .user = user, .n = n };
+    if (threads > dev->threads) threads = dev->threads;
+    if (threads > n) threads = n;
+    if (threads > 1)
+        dev->host->parallel_for(dev->host, threads, 1, take_tasks, &t);
+    else
+        take_tasks(&t, 0, 1);
 }

@@ -76,7 +76,7 @@ static weft_status run(const weft_kernel_call *call, plan *p, const weft_view *r
     p->call = call;
     p->rate =
         rate->dtype == WEFT_F64 ? *(const double *)rate->data : (double)*(const float *)rate->data;
-    cpu_parallel(cpu_threads(call, count * 4), (count + TASK - 1) / TASK, update_task, p);
+    cpu_parallel(call, count * 4, (count + TASK - 1) / TASK, update_task, p);
     return WEFT_OK;
 }
 

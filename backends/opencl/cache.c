@@ -4,6 +4,7 @@
 #include "ocl.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,20 @@ static void make_folders(char *path)
     }
 }
 
+/* Once a process: every program would say the same. */
+static void warn_unwritable(const weft_host *host, const char *path)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    char text[PATH_SIZE + 256];
+    int error = errno;
+    if (!host->log || atomic_flag_test_and_set(&told)) return;
+    snprintf(text, sizeof text,
+             "opencl: compiled programs cannot be kept (%s: %s) and are built again each time; set "
+             "WEFT_CACHE_DIR to a folder that can be written, or WEFT_CACHE=0",
+             path, strerror(error));
+    host->log(host, WEFT_LOG_WARN, text);
+}
+
 void ocl_cache_store(const weft_host *host, const ocl_key *key, const unsigned char *data,
                      size_t size)
 {
@@ -140,7 +155,10 @@ void ocl_cache_store(const weft_host *host, const ocl_key *key, const unsigned c
     make_folders(path);
     snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
     int file = mkstemp(temporary);
-    if (file < 0) return;
+    if (file < 0) {
+        warn_unwritable(host, path);
+        return;
+    }
     int good = write_all(file, &head, sizeof head) && write_all(file, data, size);
     good = !close(file) && good;
     if (!good || rename(temporary, path)) unlink(temporary);

@@ -1,5 +1,6 @@
 /* A layer with an op and kernels of its own: y = x sigmoid(beta x). The op's lower() says what the
- * kernels mean: it serves devices without a kernel, and `weft check` compares the kernels with it.
+ * kernels mean: `weft check` compares them with it, and a device without a kernel runs it, in the
+ * user's order of devices, before the next one is asked.
  */
 #include <math.h>
 #include <weft/plugin.h>

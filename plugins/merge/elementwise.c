@@ -78,8 +78,8 @@ static weft_status merge(weft_build *b, const char *join, int mean)
     weft_spec first, s;
     int32_t rank = 0;
 
-    if (n > MERGE_MAX_INPUTS)
-        return weft_failf(b, WEFT_E_ARG, "%u inputs; at most %d", (unsigned)n, MERGE_MAX_INPUTS);
+    if (n < 1 || n > MERGE_MAX_INPUTS)
+        return weft_failf(b, WEFT_E_ARG, "%u inputs; give 1 to %d", (unsigned)n, MERGE_MAX_INPUTS);
     if (b->api->spec(b, weft_in(b, 0), &first)) return weft_out(b, 0, 0);
     for (i = 0; i < n; i++) {
         if (b->api->spec(b, weft_in(b, i), &s) || check_pair(b, i, &first, &s))

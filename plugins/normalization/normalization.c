@@ -66,7 +66,7 @@ static weft_status build_batch_normalization(weft_build *b)
     const weft_build_api *api = b->api;
     weft_val x = weft_in(b, 0), gamma = 0, beta = 0, mean, variance, scale;
     weft_spec s, v = { .rank = 1 };
-    int32_t axis;
+    int32_t axis = 0;
 
     if (!(x = weft_float(b, x, &s)) || get_axis(b, &s, &axis)) return weft_out(b, 0, 0);
     v.dtype = s.dtype;

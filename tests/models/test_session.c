@@ -252,6 +252,34 @@ static void test_repeat_batch(void **state)
     }
 }
 
+/* The error names the layer, what is wrong and what would do; no model is finished. */
+static void expect_mistake(const char *cls, const char *attrs, const char *words)
+{
+    weft_model *m = NULL;
+    weft_tensor x;
+
+    assert_int_equal(weft_model_create(ctx, "wrong", &m), WEFT_OK);
+    x = weft_input(m, "x", WEFT_F32, WEFT_SHAPE(7));
+    weft_output(m, weft_apply(m, cls, attrs, x, x));
+    assert_int_not_equal(weft_model_finish(m), WEFT_OK);
+    if (!holds_words(weft_error(), words))
+        fail_msg("%s: \"%s\" lacks \"%s\"", attrs, weft_error(), words);
+    weft_model_destroy(&m);
+}
+
+static void test_mistakes_name_the_layer(void **state)
+{
+    (void)state;
+    expect_mistake("Dense", "name=head unit=3",
+                   "layer \"head\" (Dense): |\"unit\"; did you mean \"units\"? It knows units");
+    expect_mistake("Dense", "name=head units=no", "layer \"head\" (Dense): |units must be");
+    expect_mistake("Dense", "name=x units=3", "layer \"x\" (Dense): |two parts named \"x\"");
+    expect_mistake(
+        "Concatenate", "name=join axis=9",
+        "layer \"join\" (Concatenate): axis is 9|its inputs are \"x\" (input) (None, 7)");
+    expect_mistake(NULL, "name=head", "layer \"head\"|its class is NULL");
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -269,9 +297,13 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_concat_is_free), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_new_weights),    cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_repeat_batch),
+        cmocka_unit_test(test_concat_is_free),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_new_weights),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_repeat_batch),
+        cmocka_unit_test(test_mistakes_name_the_layer),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include "cpu_harness.h"
 #include "graph/map.h"
+#include "registry/parallel.h"
 
 enum { GAP = 0xA5 };
 
@@ -44,6 +45,24 @@ static void host_release(const weft_host *h, void *memory)
     free(memory);
 }
 
+static weft__pool *pool;
+
+static void end_pool(void)
+{
+    weft__pool_destroy(&pool);
+}
+
+static void host_parallel_for(const weft_host *h, uint64_t n, uint64_t grain,
+                              void (*fn)(void *, uint64_t, uint64_t), void *user)
+{
+    (void)h;
+    if (!pool) {
+        assert_int_equal(weft__pool_create(4, &pool), WEFT_OK);
+        atexit(end_pool);
+    }
+    weft__parallel_for(pool, n, grain, fn, user);
+}
+
 static const void *host_extension(const weft_host *h, const char *id)
 {
     (void)h;
@@ -61,6 +80,7 @@ void host_init(test_host *h)
                            .setting = host_setting,
                            .alloc = host_alloc,
                            .release = host_release,
+                           .parallel_for = host_parallel_for,
                            .extension = host_extension };
 }
 

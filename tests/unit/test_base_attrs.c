@@ -165,6 +165,17 @@ static void converts(void **state)
     weft__attrs_destroy(&full);
 }
 
+static void asks_for_quotes(void **state)
+{
+    (void)state;
+    assert_unreadable("expr=sin(a)", "operators needs quotes: expr=\"sin(a)\"");
+    assert_unreadable("x=1 expr=a+b y=2", "operators needs quotes: expr=\"a+b\"");
+    assert_unreadable("expr=max(a,0)", "needs quotes: expr=\"max(a,0)\"");
+    assert_unreadable("b=2*a", "needs quotes: b=\"2*a\"");
+    assert_unreadable("a=1;b=2", "expected a space before the next attribute");
+    assert_unreadable("layer=Dense(3)", "needs quotes: layer=\"Dense(3)\"");
+}
+
 static void explains_what_does_not_fit(void **state)
 {
     (void)state;
@@ -185,7 +196,7 @@ static void explains_what_does_not_fit(void **state)
     assert_invalid("units=1 activation=3", "activation must be a layer");
     assert_invalid("units=1 activation=\"a b\"", "activation must be a layer");
     assert_invalid("", "the attribute \"units\" is missing: give units=, an integer (how many)");
-    assert_invalid("unit=1", "did you mean \"units\"?; it knows units, rate, padding");
+    assert_invalid("unit=1", "did you mean \"units\"? It knows units, rate, padding");
     weft__attrs *attrs = NULL, *full = NULL;
     assert_int_equal(weft__attrs_parse("a=1", &attrs), WEFT_OK);
     assert_int_equal(weft__attrs_check(attrs, NULL, "op x", &full), WEFT_E_ATTR);
@@ -314,15 +325,11 @@ static void survives_failing_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_and_prints),
-        cmocka_unit_test(explains_mistakes),
-        cmocka_unit_test(fills_defaults),
-        cmocka_unit_test(converts),
-        cmocka_unit_test(explains_what_does_not_fit),
-        cmocka_unit_test(checks_schemas),
-        cmocka_unit_test(takes_and_copies),
-        cmocka_unit_test(survives_random_text),
-        cmocka_unit_test(survives_failing_allocations),
+        cmocka_unit_test(reads_and_prints),     cmocka_unit_test(explains_mistakes),
+        cmocka_unit_test(fills_defaults),       cmocka_unit_test(converts),
+        cmocka_unit_test(asks_for_quotes),      cmocka_unit_test(explains_what_does_not_fit),
+        cmocka_unit_test(checks_schemas),       cmocka_unit_test(takes_and_copies),
+        cmocka_unit_test(survives_random_text), cmocka_unit_test(survives_failing_allocations),
     };
     setlocale(LC_ALL, "");
     return cmocka_run_group_tests(tests, NULL, NULL);

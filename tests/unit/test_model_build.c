@@ -124,7 +124,7 @@ static void same_names(void **state)
     assert_int_equal(x.id, 0);
     x = weft_apply(m, "Dense", "units=0", x); /* the first failure stays */
     assert_int_not_equal(weft_output(m, x), WEFT_OK);
-    t_fails(&m, WEFT_E_ARG, "layer (Dense): model \"net\" has two parts named \"x\"");
+    t_fails(&m, WEFT_E_ARG, "layer \"x\" (Dense): model \"net\" has two parts named \"x\"");
 }
 
 static void arity(void **state)

@@ -147,6 +147,32 @@ static void test_two_devices(void **state)
     assert_non_null(strstr(weft_error(), "fake: the fake refuses matmul"));
 }
 
+/* Where the first device lacks an op but runs all that the op is made of, it is lowered there; else
+ * the next device has it whole. */
+static void test_lowered_on_the_first_device(void **state)
+{
+    static const char *const refused[] = { " softmax ", " softmax reduce " };
+    weft_val x = sketch_input(&s, "x", SHAPE(-1, 4));
+    (void)state;
+    sketch_output(&s, sketch_op(&s, "soft", "softmax", "axis=1", ARGS(x)));
+    for (int i = 0; i < 2; i++) {
+        weft__plan *plan;
+        weft__text text = { 0 };
+        fake_backend.refused = refused[i];
+        plan = plan_make(&s, devices, NULL);
+        weft__placed_print(plan->graph, devices, &text);
+        assert_int_equal(plan_count(plan, WEFT__STEP_OP, "softmax"), i);
+        assert_non_null(strstr(text.s, i == 0 ? "(softmax lowered: fake: the fake refuses softmax)"
+                                              : "(fake: the fake refuses softmax)"));
+        weft__text_finish(&text);
+        assert_int_equal(weft__plan_print(plan, 1, &text), WEFT_OK);
+        assert_non_null(strstr(text.s, "fake: the fake refuses softmax)"));
+        weft__text_finish(&text);
+        weft__plan_destroy(&plan);
+        plan_agree(&s, devices, NULL, 3);
+    }
+}
+
 static void test_failed_run(void **state)
 {
     weft__plan *plan;
@@ -209,6 +235,7 @@ int main(void)
         CASE(test_generation_stays_while_nothing_changes),
         CASE(test_output_over_the_input),
         CASE(test_two_devices),
+        CASE(test_lowered_on_the_first_device),
         CASE(test_failed_run),
         CASE(test_no_memory),
     };

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <cmocka.h>
 #undef fail /* a member of weft_host */
+#include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <weft/status.h>
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -261,15 +264,65 @@ static void runs_in_parallel(void **state)
             host->parallel_for(host, n, grain, add_up, &sum);
             assert_int_equal(atomic_load(&sum), n * (n + 1) / 2);
         }
-    for (int threads = 1; threads < 5; threads++) {
+    for (uint32_t threads = 1; threads < 5; threads++) {
+        weft__pool *pool = NULL;
+        assert_int_equal(weft__pool_create(threads, &pool), WEFT_OK);
         weft_fail(WEFT_E_IO, "older");
         size_t depth = weft__where_push("layer pool");
-        weft__parallel_for(threads, 1000, 1, fail_late, (void *)(uintptr_t)host);
+        weft__parallel_for(pool, 1000, 1, fail_late, (void *)(uintptr_t)host);
         weft__where_pop(depth);
         assert_string_equal(weft_error(), "layer pool: index 999 is too much");
         assert_int_equal(weft__fail_status(), WEFT_E_SHAPE);
+        weft__pool_destroy(&pool);
     }
     weft_context_destroy(&ctx);
+    assert_int_equal(weft__alloc_live(), 0);
+}
+
+typedef struct crowd {
+    weft__pool *pool;
+    atomic_ullong sum;
+} crowd;
+
+static void add_up_inside(void *user, uint64_t begin, uint64_t end)
+{
+    crowd *c = user;
+    for (uint64_t i = begin; i < end; i++)
+        weft__parallel_for(c->pool, 8, 1, add_up, &c->sum);
+}
+
+static void *add_up_outside(void *user)
+{
+    crowd *c = user;
+    for (int i = 0; i < 200; i++)
+        weft__parallel_for(c->pool, 16, 1, add_up_inside, c);
+    return NULL;
+}
+
+/* Several callers, work inside work, and a fork, which has no helpers. */
+static void shares_helpers(void **state)
+{
+    crowd c = { 0 };
+    pthread_t other[3];
+    int status = -1;
+    (void)state;
+    assert_int_equal(weft__pool_create(4, &c.pool), WEFT_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&other[i], NULL, add_up_outside, &c), 0);
+    add_up_outside(&c);
+    for (int i = 0; i < 3; i++)
+        pthread_join(other[i], NULL);
+    assert_int_equal(atomic_load(&c.sum), 4 * 200 * 16 * 36);
+    pid_t child = fork();
+    if (child == 0) {
+        atomic_store(&c.sum, 0);
+        weft__parallel_for(c.pool, 1000, 1, add_up, &c.sum);
+        weft__pool_destroy(&c.pool);
+        _exit(atomic_load(&c.sum) == 500500 ? 7 : 8);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(WEXITSTATUS(status), 7);
+    weft__pool_destroy(&c.pool);
     assert_int_equal(weft__alloc_live(), 0);
 }
 
@@ -279,6 +332,7 @@ int main(void)
         cmocka_unit_test(finds_services),          cmocka_unit_test(lists_devices),
         cmocka_unit_test(finds_devices),           cmocka_unit_test(switches_backends_off),
         cmocka_unit_test(refuses_broken_backends), cmocka_unit_test(runs_in_parallel),
+        cmocka_unit_test(shares_helpers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

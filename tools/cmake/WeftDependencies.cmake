@@ -2,7 +2,6 @@
 # without an optional one its backend or format is left out, and the message says so.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
-find_package(OpenMP COMPONENTS C)
 find_package(PkgConfig REQUIRED)
 find_path(LTDL_INCLUDE_DIR ltdl.h)
 find_library(LTDL_LIBRARY ltdl)
@@ -15,7 +14,6 @@ find_package(CLBlast CONFIG QUIET)
 
 set(weft_missing "")
 foreach(need IN ITEMS
-    "OpenMP_C_FOUND|OpenMP|libomp-dev with clang, libgomp with gcc"
     "LTDL_LIBRARY|libltdl|libltdl-dev"
     "LTDL_INCLUDE_DIR|ltdl.h|libltdl-dev"
     "OPENBLAS_FOUND|OpenBLAS|libopenblas-dev"

@@ -15,8 +15,6 @@ function(weft_add_test label name)
     "XDG_CACHE_HOME=set:${WEFT_CACHE_DIR}"
     "WEFT_CACHE_DIR=set:${WEFT_CACHE_DIR}/weft"
     "WEFT_PLUGIN_PATH=unset:"
-    "OMP_NUM_THREADS=unset:"
-    "OMP_WAIT_POLICY=set:passive"
     "ASAN_OPTIONS=set:detect_stack_use_after_return=1:strict_string_checks=1"
     "LSAN_OPTIONS=set:suppressions=${supp}/lsan.supp:print_suppressions=0"
     "TSAN_OPTIONS=set:ignore_noninstrumented_modules=1:suppressions=${supp}/tsan.supp"

@@ -11,16 +11,16 @@ typedef struct check {
     uint32_t n_devices;
     tool_files inputs;
     uint64_t seed;
-    int verbose;
+    int verbose, strict;
     uint32_t passed, failed, unverified;
     int named; /* the first failed op of this device has been printed */
 } check;
 
 static int parse(int argc, char **argv, check *c)
 {
-    static const tool_option options[] = {
-        { 'd', "device", 1 }, { 'i', "input", 1 }, { 0, "seed", 1 }, { 'v', "verbose", 0 }, { 0 }
-    };
+    static const tool_option options[] = { { 'd', "device", 1, NULL }, { 'i', "input", 1, NULL },
+                                           { 0, "seed", 1, NULL },     { 'v', "verbose", 0, NULL },
+                                           { 0, "strict", 0, NULL },   { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "check" };
     int i, code;
 
@@ -39,10 +39,12 @@ static int parse(int argc, char **argv, check *c)
             return code;
         else if (i == 3)
             c->verbose = 1;
-        else if (i == 4 && c->model)
+        else if (i == 4)
+            c->strict = 1;
+        else if (i == 5 && c->model)
             return tool_usage_error("check", "takes one MODEL, got %s and %s", c->model,
                                     args.value);
-        else if (i == 4)
+        else if (i == 5)
             c->model = args.value;
     }
     if (!c->model) return tool_usage_error("check", "give a MODEL file: weft check model.keras");
@@ -95,7 +97,9 @@ static int run(int argc, char **argv)
     weft_context *ctx = NULL;
     weft_model *model = NULL;
     weft_array **x = NULL;
-    uint32_t n_x = 0, failed = 0;
+    uint32_t n_x = 0, failed = 0, unverified = 0;
+    char *error = NULL;
+    weft_status st;
     int code = parse(argc, argv, &c);
 
     if (code) return code;
@@ -104,7 +108,10 @@ static int run(int argc, char **argv)
         tool_fail();
         goto out;
     }
-    if (c.inputs.n && tool_load_arrays(model, &c.inputs, &x, &n_x)) goto out;
+    if (c.inputs.n && (st = tool_load_arrays(model, &c.inputs, &x, &n_x))) {
+        if (st == WEFT_E_ARG) code = TOOL_USAGE;
+        goto out;
+    }
     code = TOOL_OK;
     for (uint32_t i = 0; i < c.n_devices; i++) {
         weft_check_options options = { .seed = c.seed,
@@ -113,15 +120,25 @@ static int run(int argc, char **argv)
 
         c.passed = c.failed = c.unverified = 0;
         c.named = 0;
-        if (weft_check_model(model, c.device[i], &options, print_line, &c, &failed)) {
-            code = tool_fail();
+        if ((st = weft_check_model(model, c.device[i], &options, print_line, &c, &failed))) {
+            if (!error || strcmp(error, weft_error())) code = tool_fail_session(st);
+            free(error); /* the same of two devices is told once */
+            error = strdup(weft_error());
             continue;
         }
         printf("%-10s %u op%s right, %u wrong, %u unverified\n", c.device[i], c.passed,
                c.passed == 1 ? "" : "s", c.failed, c.unverified);
-        if (failed) code = TOOL_FAILED;
+        unverified += c.unverified;
+        if (failed && !code) code = TOOL_FAILED;
+    }
+    if (unverified) {
+        printf("%u op%s could not be checked, see UNVERIFIED above: %s\n", unverified,
+               unverified == 1 ? "" : "s",
+               c.strict ? "a failure, because of --strict" : "--strict makes that a failure");
+        if (c.strict && !code) code = TOOL_FAILED;
     }
 out:
+    free(error);
     tool_free_arrays(&x, n_x);
     weft_model_destroy(&model);
     weft_context_destroy(&ctx);
@@ -133,6 +150,7 @@ const tool_verb tool_check = {
     "  -d, --device DEVICE      only this device; may be repeated (default: all)\n"
     "  -i, --input NAME=FILE    real inputs instead of random ones\n"
     "      --seed N             of the random inputs (1)\n"
+    "      --strict             an op that cannot be checked is a failure, too\n"
     "  -v, --verbose            a line for every op, not only for wrong ones\n\n"
     "Each op gets the reference's values as inputs, so a wrong op is named, and not the ones "
     "behind it.\n\n"

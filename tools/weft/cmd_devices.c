@@ -89,7 +89,7 @@ static void print_refused(weft_context *ctx)
 
 static int run(int argc, char **argv)
 {
-    static const tool_option options[] = { { 0, "json", 0 }, { 0 } };
+    static const tool_option options[] = { { 0, "json", 0, NULL }, { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "devices" };
     weft_context *ctx = NULL;
     int i, code, json = 0;

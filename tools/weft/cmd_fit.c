@@ -16,10 +16,12 @@ typedef struct fit {
 static int parse(int argc, char **argv, fit *f)
 {
     enum { OPTIMIZER = TRAINING_OPTION_COUNT, EPOCHS, SPLIT, SEED, NO_SHUFFLE, OUTPUT, WORD };
-    static const tool_option options[] = { TRAINING_OPTIONS,     { 0, "optimizer", 1 },
-                                           { 0, "epochs", 1 },   { 0, "validation-split", 1 },
-                                           { 0, "seed", 1 },     { 0, "no-shuffle", 0 },
-                                           { 'o', "output", 1 }, { 0 } };
+    static const tool_option options[] = {
+        TRAINING_OPTIONS,           { 0, "optimizer", 1, NULL },
+        { 0, "epochs", 1, NULL },   { 0, "validation-split", 1, NULL },
+        { 0, "seed", 1, NULL },     { 0, "no-shuffle", 0, NULL },
+        { 'o', "output", 1, NULL }, { 0 }
+    };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = f->t.verb };
     int i, code;
 

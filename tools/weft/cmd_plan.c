@@ -14,10 +14,12 @@ typedef struct plan {
 
 static int parse(int argc, char **argv, plan *p)
 {
-    static const tool_option options[] = { { 'd', "device", 1 }, { 'b', "batch", 1 },
-                                           { 0, "stage", 1 },    { 0, "strict", 0 },
-                                           { 0, "train", 0 },    { 0, "optimizer", 1 },
-                                           { 0, "loss", 1 },     { 0 } };
+    static const tool_option options[] = {
+        { 'd', "device", 1, NULL }, { 'b', "batch", 1, "batch-size" },
+        { 0, "stage", 1, NULL },    { 0, "strict", 0, NULL },
+        { 0, "train", 0, NULL },    { 0, "optimizer", 1, NULL },
+        { 0, "loss", 1, NULL },     { 0 }
+    };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "plan" };
     int i, code;
 
@@ -70,14 +72,17 @@ static int run(int argc, char **argv)
     weft_context *ctx = NULL;
     weft_model *model = NULL;
     weft_session *session = NULL;
+    weft_status st;
     int code = parse(argc, argv, &p);
 
     if (code) return code;
-    if (tool_context(&ctx) || weft_model_load(ctx, p.model, &model) ||
-        weft_session_create(model, *p.devices ? p.devices : "best", p.strict ? "strict=true" : NULL,
-                            &session) ||
-        (p.train ? print_training(session, &p)
-                 : weft_session_plan(session, (int64_t)p.batch, p.stage, stdout)))
+    if (tool_context(&ctx) || weft_model_load(ctx, p.model, &model))
+        code = tool_fail();
+    else if ((st = weft_session_create(model, *p.devices ? p.devices : "best",
+                                       p.strict ? "strict=true" : NULL, &session)))
+        code = tool_fail_session(st);
+    else if (p.train ? print_training(session, &p)
+                     : weft_session_plan(session, (int64_t)p.batch, p.stage, stdout))
         code = tool_fail();
     weft_session_destroy(&session);
     weft_model_destroy(&model);
@@ -89,7 +94,7 @@ const tool_verb tool_plan = {
     "plan", "MODEL [-d DEVICE]... [--batch N]",
     "shows where each op runs and why, what fused, what moves, memory",
     "  -d, --device DEVICE   cpu, opencl:0, best (default); again: the next choice\n"
-    "  -b, --batch N         batch size for sizes in bytes (32)\n"
+    "  -b, --batch N         batch size for sizes in bytes (32); --batch-size is the same\n"
     "      --stage STAGE     graph (as lowered), placed (devices and reasons), steps (default: "
     "the plan)\n"
     "      --strict          an op that the first device cannot run is an error\n"

@@ -2,6 +2,7 @@
  * contents. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "tool.h"
 
 static const char *attr_type(weft_attr_type type)
@@ -33,11 +34,53 @@ static void print_contents(const weft_plugin *p)
         printf("  backend %-24s %s\n", p->backends[i]->id, p->backends[i]->doc);
 }
 
+/* "         layers: Dense ReLU .." and so on, wrapped. */
+static void print_name(const char *kind, const char *name, int *column)
+{
+    if (!*column || *column + (int)strlen(name) > 98) {
+        printf("%s         %-9s", *column ? "\n" : "", *column ? "" : kind);
+        *column = 18;
+    }
+    *column += printf(" %s", name);
+}
+
+/* What an expression may call, and weft_op1(b, "tanh", x) with it, by the number of arguments. */
+static void print_functions(void)
+{
+    static const char *const kinds[] = { "f(x)", "f(x,y)", "f(x,y,z)" };
+    const char *name;
+    int32_t arity = 0;
+
+    for (int32_t n = 1; n <= 3; n++) {
+        int column = 0;
+
+        for (uint32_t i = 0; (name = weft_map_function(i, &arity)) != NULL; i++)
+            if (arity == n) print_name(kinds[n - 1], name, &column);
+        if (column) putchar('\n');
+    }
+}
+
+/* The name of a layer or op that differs in capitals alone; NULL = none. */
+static const char *respell(weft_context *ctx, const char *name)
+{
+    weft_plugin_info p;
+
+    for (uint32_t i = 0; i < weft_context_n_plugins(ctx); i++) {
+        if (weft_context_plugin(ctx, i, &p) || !p.loaded) continue;
+        for (uint32_t k = 0; p.plugin->layers && p.plugin->layers[k]; k++)
+            if (!strcasecmp(p.plugin->layers[k]->name, name)) return p.plugin->layers[k]->name;
+        for (uint32_t k = 0; p.plugin->ops && p.plugin->ops[k]; k++)
+            if (!strcasecmp(p.plugin->ops[k]->name, name)) return p.plugin->ops[k]->name;
+    }
+    return NULL;
+}
+
 static int print_one(weft_context *ctx, const char *name)
 {
     const weft_layer_class *layer = weft_context_layer_class(ctx, name);
     const weft_op_class *op = weft_context_op_class(ctx, name);
     weft_plugin_info p;
+    const char *near;
     int found = 0;
 
     if (layer) {
@@ -48,6 +91,7 @@ static int print_one(weft_context *ctx, const char *name)
     if (op) {
         printf("op %s(%s) -> %s: %s\n", op->name, op->inputs, op->outputs, op->doc);
         print_attrs(op->attrs);
+        if (op == weft_context_op_class(ctx, "map")) print_functions();
         found = 1;
     }
     for (uint32_t i = 0; i < weft_context_n_plugins(ctx); i++) {
@@ -57,22 +101,12 @@ static int print_one(weft_context *ctx, const char *name)
         found = 1;
     }
     if (found) return TOOL_OK;
+    near = respell(ctx, name);
     fprintf(stderr,
-            "weft: plugins: no layer, op or plugin \"%s\"; `weft plugins` lists the plugins, `weft "
-            "plugins NAME` what "
-            "each brings\n",
-            name);
+            "weft: plugins: no layer, op or plugin \"%s\"; %s%s%s`weft plugins` lists what there "
+            "is\n",
+            name, near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
     return TOOL_FAILED;
-}
-
-/* "         layers: Dense ReLU .." and so on, wrapped. */
-static void print_name(const char *kind, const char *name, int *column)
-{
-    if (!*column || *column + (int)strlen(name) > 98) {
-        printf("%s         %-9s", *column ? "\n" : "", *column ? "" : kind);
-        *column = 18;
-    }
-    *column += printf(" %s", name);
 }
 
 static void print_names(const weft_plugin *p)
@@ -96,10 +130,22 @@ static void print_names(const weft_plugin *p)
     if (column) putchar('\n');
 }
 
+static void print_core(void)
+{
+    const weft_op_class *op;
+    int column = 0;
+
+    printf("%-8s %-16s %-8s %s\n", "LOADED", "weft", weft_version(), "the core");
+    for (uint32_t i = 0; (op = weft_core_op(i)) != NULL; i++)
+        print_name("ops", op->name, &column);
+    putchar('\n');
+}
+
 static int print_all(weft_context *ctx)
 {
     weft_plugin_info p;
 
+    print_core();
     for (uint32_t i = 0; i < weft_context_n_plugins(ctx); i++) {
         if (weft_context_plugin(ctx, i, &p)) return tool_fail();
         printf("%-8s %-16s %-8s %s\n", p.loaded ? "LOADED" : "REFUSED", p.name, p.version, p.path);
@@ -133,7 +179,7 @@ static void print_all_json(weft_context *ctx)
 
 static int run(int argc, char **argv)
 {
-    static const tool_option options[] = { { 0, "json", 0 }, { 0 } };
+    static const tool_option options[] = { { 0, "json", 0, NULL }, { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "plugins" };
     weft_context *ctx = NULL;
     const char *name = NULL;

@@ -15,12 +15,12 @@ typedef struct predict {
 
 static int parse(int argc, char **argv, predict *p)
 {
-    static const tool_option options[] = { { 'i', "input", 1 },
-                                           { 'o', "output", 1 },
-                                           { 'd', "device", 1 },
-                                           { 'b', "batch-size", 1 },
-                                           { 0, "strict", 0 },
-                                           { 0, "f64", 0 },
+    static const tool_option options[] = { { 'i', "input", 1, NULL },
+                                           { 'o', "output", 1, NULL },
+                                           { 'd', "device", 1, NULL },
+                                           { 'b', "batch-size", 1, "batch" },
+                                           { 0, "strict", 0, NULL },
+                                           { 0, "f64", 0, NULL },
                                            { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "predict" };
     int i, code;
@@ -86,8 +86,7 @@ static weft_status save(const weft_model *model, const char *path, weft_array **
     return st;
 }
 
-static void report(const weft_model *model, weft_array **y, uint32_t n, const char *path,
-                   double seconds)
+static void report(const weft_model *model, weft_array **y, uint32_t n, const predict *p)
 {
     for (uint32_t i = 0; i < n; i++) {
         const char *name = "";
@@ -96,9 +95,17 @@ static void report(const weft_model *model, weft_array **y, uint32_t n, const ch
         printf("%s (", name);
         for (int32_t k = 0; k < y[i]->spec.rank; k++)
             printf("%s%lld", k ? ", " : "", (long long)y[i]->spec.dim[k]);
-        printf(") %s -> %s\n", weft_dtype_name(y[i]->spec.dtype), path);
+        printf(") %s -> %s\n", weft_dtype_name(y[i]->spec.dtype), p->output);
     }
-    printf("%.3f s\n", seconds);
+}
+
+static void report_time(const weft_session *session, double preparing, double running)
+{
+    weft_session_stats stats = { .struct_size = sizeof stats };
+
+    if (weft_session_get_stats(session, &stats)) stats.device = "?";
+    printf("on %s: %.3f s to prepare, %.3f s to run with the transfers, without files\n",
+           stats.device, preparing, running);
 }
 
 static int ends_with(const char *path, const char *end)
@@ -137,7 +144,8 @@ static int run(int argc, char **argv)
     weft_session *session = NULL;
     weft_array **x = NULL, **y = NULL;
     uint32_t n_x = 0, n_y = 0;
-    double start;
+    double start, ready;
+    weft_status st;
     int code = parse(argc, argv, &p);
 
     if (code) return code;
@@ -150,18 +158,30 @@ static int run(int argc, char **argv)
         code = TOOL_USAGE;
         goto out;
     }
-    if (tool_load_arrays(model, &p.inputs, &x, &n_x)) goto out;
+    if ((st = tool_load_arrays(model, &p.inputs, &x, &n_x))) {
+        if (st == WEFT_E_ARG) code = TOOL_USAGE;
+        goto out;
+    }
     n_y = weft_model_n_outputs(model);
     if (!(y = calloc(n_y, sizeof *y))) goto out;
     start = tool_seconds();
-    if (weft_session_create(model, *p.devices ? p.devices : "best", p.session_options, &session) ||
-        weft_session_predict(session, (const weft_array *const *)x, n_x, y, n_y, p.batch_size,
-                             show_progress, NULL) ||
-        save(model, p.output, y, n_y)) {
+    if ((st = weft_session_create(model, *p.devices ? p.devices : "best", p.session_options,
+                                  &session))) {
+        code = tool_fail_session(st);
+        goto out;
+    }
+    ready = tool_seconds();
+    if (weft_session_predict(session, (const weft_array *const *)x, n_x, y, n_y, p.batch_size,
+                             show_progress, NULL)) {
         tool_fail();
         goto out;
     }
-    report(model, y, n_y, p.output, tool_seconds() - start);
+    report_time(session, ready - start, tool_seconds() - ready);
+    if (save(model, p.output, y, n_y)) {
+        tool_fail();
+        goto out;
+    }
+    report(model, y, n_y, &p);
     code = TOOL_OK;
 out:
     tool_free_arrays(&x, n_x);
@@ -179,7 +199,7 @@ const tool_verb tool_predict = {
     "input\n"
     "  -o, --output FILE           .npy for one output, .npz for several\n"
     "  -d, --device DEVICE         cpu, opencl:0, best (default); again: the next choice\n"
-    "  -b, --batch-size N          samples at a time (32)\n"
+    "  -b, --batch-size N          samples at a time (32); --batch is the same\n"
     "      --strict                an op that the first device cannot run is an error\n"
     "      --f64                   compute in float64, on the cpu\n\n"
     "example: weft predict model.keras -i image=a.npy -i tabular=b.npy -o y.npy -d opencl:0\n",

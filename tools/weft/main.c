@@ -55,16 +55,34 @@ static int run_verb(int argc, char **argv)
     const tool_verb *verb = find_verb(argv[1]);
 
     if (!verb) return tool_usage_error(argv[1], "no such verb; `weft --help` lists them");
-    for (int i = 2; i < argc; i++)
+    for (int i = 2; i < argc && strcmp(argv[i], "--"); i++)
         if (is_help(argv[i])) return print_verb_help(verb);
     return verb->run(argc - 1, argv + 1);
 }
 
-static int run_help(const char *topic)
+static int run_help(int argc, char **argv)
 {
+    const char *topic = argc > 2 ? argv[2] : NULL;
+
+    if (argc > 3) return tool_usage_error("help", "takes one topic, got %s and %s", topic, argv[3]);
     if (topic && !strcmp(topic, "env")) return print_settings();
     if (find_verb(topic)) return print_verb_help(find_verb(topic));
+    if (topic && !is_help(topic))
+        return tool_usage_error(
+            "help", "no topic %s; it is env or a verb: `weft --help` lists them", topic);
     print_help(stdout);
+    return TOOL_OK;
+}
+
+static int is_version(const char *word)
+{
+    return !strcmp(word, "--version") || !strcmp(word, "-V") || !strcmp(word, "version");
+}
+
+static int run_version(int argc, char **argv)
+{
+    if (argc > 2) return tool_usage_error(argv[1], "takes no argument, got %s", argv[2]);
+    printf("weft %s\n", weft_version());
     return TOOL_OK;
 }
 
@@ -77,10 +95,10 @@ int main(int argc, char **argv)
         print_help(stderr);
         return TOOL_USAGE;
     }
-    if (!strcmp(word, "--version"))
-        printf("weft %s\n", weft_version());
+    if (is_version(word))
+        code = run_version(argc, argv);
     else if (is_help(word) || !strcmp(word, "help"))
-        code = run_help(argc > 2 ? argv[2] : NULL);
+        code = run_help(argc, argv);
     else
         code = run_verb(argc, argv);
     if ((fflush(stdout) || ferror(stdout)) && code == TOOL_OK) {

@@ -26,21 +26,36 @@ int tool_fail(void)
     return TOOL_FAILED;
 }
 
+int tool_fail_session(weft_status st)
+{
+    tool_fail();
+    return st == WEFT_E_ARG || st == WEFT_E_NOTFOUND ? TOOL_USAGE : TOOL_FAILED;
+}
+
+/* The value behind "--name", "" if there is none; NULL: another option. */
+static const char *match_long(const char *a, const char *name)
+{
+    size_t n = name ? strlen(name) : 0;
+
+    if (!n || strncmp(a, "--", 2) || strncmp(a + 2, name, n)) return NULL;
+    return !a[2 + n] || a[2 + n] == '=' ? a + 2 + n : NULL;
+}
+
 /* Index of the option that argument `a` spells, or -1; *attached is its value in the same argument.
  */
 static int find_option(const tool_option *options, const char *a, const char **attached)
 {
     *attached = NULL;
     for (int i = 0; options[i].name; i++) {
-        size_t n = strlen(options[i].name);
+        const char *end = match_long(a, options[i].name);
 
         if (a[0] == '-' && a[1] && a[1] == options[i].short_name) {
             if (a[2]) *attached = a[2] == '=' ? a + 3 : a + 2;
             return i;
         }
-        if (a[0] == '-' && a[1] == '-' && !strncmp(a + 2, options[i].name, n) &&
-            (!a[2 + n] || a[2 + n] == '=')) {
-            if (a[2 + n]) *attached = a + 3 + n;
+        if (!end) end = match_long(a, options[i].alias);
+        if (end) {
+            if (*end) *attached = end + 1;
             return i;
         }
     }
@@ -53,11 +68,15 @@ int tool_next(tool_args *args, int *exit_code)
     int i, n = 0;
 
     *exit_code = TOOL_OK;
-    if (++args->at >= args->argc) return -1;
+    if (++args->at < args->argc && !args->plain && !strcmp(args->argv[args->at], "--")) {
+        args->plain = 1;
+        args->at++;
+    }
+    if (args->at >= args->argc) return -1;
     a = args->argv[args->at];
     while (args->options[n].name)
         n++;
-    if (a[0] != '-' || !a[1]) {
+    if (args->plain || a[0] != '-' || !a[1]) {
         args->value = a;
         return n;
     }
@@ -254,6 +273,11 @@ weft_status tool_load_arrays(const weft_model *model, const tool_files *files, w
                     "each)\n",
                     files->option, files->text[i], k == *n ? "no such" : "this", what,
                     k == *n ? "" : " is given twice", what, names, files->option);
+            return WEFT_E_ARG;
+        }
+        if (!*tool_file_path(files->text[i])) {
+            fprintf(stderr, "weft: -%c %s: the name of the file is missing behind the =\n",
+                    files->option, files->text[i]);
             return WEFT_E_ARG;
         }
         if ((st = weft_npy_read(tool_file_path(files->text[i]), &(*arrays)[k]))) {

@@ -18,6 +18,7 @@ typedef struct tool_option {
     char short_name;
     const char *name;
     int takes;
+    const char *alias; /* another long name */
 } tool_option;
 typedef struct tool_args {
     int argc;
@@ -26,8 +27,10 @@ typedef struct tool_args {
     const tool_option *options;
     const char *verb;
     const char *value;
+    int plain; /* behind -- */
 } tool_args;
-/* The next option's index, -1 at the end, -2 after an error (then *exit_code is set).
+/* The next option's index, -1 at the end, -2 after an error (then *exit_code is set). Behind --
+ * everything is a word.
  * Words that are no options come as index n (of options), in value. */
 int tool_next(tool_args *args, int *exit_code);
 
@@ -35,6 +38,9 @@ int tool_next(tool_args *args, int *exit_code);
 int tool_usage_error(const char *verb, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int tool_fail(void); /* prints weft_error(); TOOL_FAILED */
+/* The same for what was asked of a session: a device that does not exist, or options that exclude
+ * each other, are wrong usage. */
+int tool_fail_session(weft_status st);
 
 /* A context that logs to stderr at the level of WEFT_LOG (warnings by default). */
 weft_status tool_context(weft_context **ctx);
@@ -59,7 +65,7 @@ typedef struct tool_files {
 } tool_files;
 int tool_add_file(const tool_args *args, tool_files *files);
 const char *tool_file_path(const char *text); /* without the name */
-/* In the model's order; errors are told. */
+/* In the model's order; errors are told, WEFT_E_ARG if it is wrong usage. */
 weft_status tool_load_arrays(const weft_model *model, const tool_files *files, weft_array ***arrays,
                              uint32_t *n);
 void tool_free_arrays(weft_array ***arrays, uint32_t n);

@@ -21,15 +21,16 @@ typedef struct training {
 } training;
 
 /* The options, to stand first in a verb's table, and their help. */
-#define TRAINING_OPTION(letter, name, takes) \
-    {                                        \
-        letter, name, takes                  \
+#define TRAINING_OPTION(letter, name, takes, alias) \
+    {                                               \
+        letter, name, takes, alias                  \
     }
-#define TRAINING_OPTIONS                                                                           \
-    TRAINING_OPTION('x', "x", 1), TRAINING_OPTION('y', "y", 1), TRAINING_OPTION('d', "device", 1), \
-        TRAINING_OPTION('b', "batch", 1), TRAINING_OPTION(0, "loss", 1),                           \
-        TRAINING_OPTION(0, "loss-weights", 1), TRAINING_OPTION(0, "metrics", 1),                   \
-        TRAINING_OPTION(0, "strict", 0), TRAINING_OPTION(0, "json", 0)
+#define TRAINING_OPTIONS                                                                         \
+    TRAINING_OPTION('x', "x", 1, NULL), TRAINING_OPTION('y', "y", 1, NULL),                      \
+        TRAINING_OPTION('d', "device", 1, NULL), TRAINING_OPTION('b', "batch", 1, "batch-size"), \
+        TRAINING_OPTION(0, "loss", 1, NULL), TRAINING_OPTION(0, "loss-weights", 1, NULL),        \
+        TRAINING_OPTION(0, "metrics", 1, NULL), TRAINING_OPTION(0, "strict", 0, NULL),           \
+        TRAINING_OPTION(0, "json", 0, NULL)
 enum { TRAINING_OPTION_COUNT = 9 };
 #define TRAINING_HELP                                                                             \
     "  -x NAME=FILE.npy        one for each input; NAME= may be left out if there is one input\n" \

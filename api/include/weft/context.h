@@ -38,6 +38,10 @@ WEFT_EXPORT weft_status weft_context_plugin(const weft_context *ctx, uint32_t i,
 WEFT_EXPORT const weft_layer_class *weft_context_layer_class(const weft_context *ctx,
                                                              const char *name);
 WEFT_EXPORT const weft_op_class *weft_context_op_class(const weft_context *ctx, const char *name);
+/* The i-th of the ops that no plugin brings, and of the functions that `map` and weft_op1/2/3 know
+ * ("tanh", with how many arguments in *arity unless that is NULL); NULL behind the last. */
+WEFT_EXPORT const weft_op_class *weft_core_op(uint32_t i);
+WEFT_EXPORT const char *weft_map_function(uint32_t i, int32_t *arity);
 
 /* Devices of all backends: "cpu" first, then "opencl:0", "opencl:1" ... in a stable order (GPUs,
  * integrated GPUs, accelerators, CPUs; then by platform name). Unusable ones are listed with their

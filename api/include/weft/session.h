@@ -52,6 +52,7 @@ typedef struct weft_session_stats {
     uint64_t prologue_runs, runs;
     uint64_t concat_bytes_moved; /* by the plan of the last run */
     uint64_t memory_bytes;       /* device memory held now */
+    const char *device;          /* the first in order, "opencl:0"; as long as the session */
 } weft_session_stats;
 WEFT_EXPORT weft_status weft_session_get_stats(const weft_session *session,
                                                weft_session_stats *stats);

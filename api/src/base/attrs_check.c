@@ -271,9 +271,10 @@ static weft_status refuse_unknown(const char *what, const weft_attr *schema, con
     if (!known.n)
         st = weft_fail(WEFT_E_ATTR, "%s has no attribute \"%s\": it takes none", what, name);
     else
-        st = weft_fail(WEFT_E_ATTR, "%s has no attribute \"%s\"%s%s%s; it knows %s", what, name,
-                       suggest.best ? "; did you mean \"" : "", suggest.best ? suggest.best : "",
-                       suggest.best ? "\"?" : "", known.s);
+        st = weft_fail(WEFT_E_ATTR, "%s has no attribute \"%s\"; %s%s%s%s", what, name,
+                       suggest.best ? "did you mean \"" : "it knows ",
+                       suggest.best ? suggest.best : "", suggest.best ? "\"? It knows " : "",
+                       known.s);
     weft__text_finish(&known);
     return st;
 }

@@ -28,6 +28,23 @@ static weft_status refuse(const parser *p, const char *place, const char *what)
                      (int)(after > CONTEXT ? CONTEXT : after), place, after > CONTEXT ? "..." : "");
 }
 
+/* An expression that stands without quotes: place is in the value, or right behind it. */
+static weft_status refuse_bare(const parser *p, const char *place)
+{
+    const char *start = place, *value;
+    char what[160];
+    int n;
+    while (start > p->text && start[-1] != ' ')
+        start--;
+    n = (int)strcspn(start, " ");
+    value = memchr(start, '=', (size_t)n);
+    if (!value || value >= place || n > CONTEXT) return refuse(p, place, "expected name=value");
+    value++;
+    snprintf(what, sizeof what, "a value with parentheses or operators needs quotes: %.*s\"%.*s\"",
+             (int)(value - start), start, n - (int)(value - start), value);
+    return refuse(p, place, what);
+}
+
 static int is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -268,10 +285,11 @@ static weft_status parse_top(parser *p, weft__value *value)
     return st;
 }
 
-static weft_status parse_attr(parser *p, weft__attrs *set, size_t *cap)
+static weft_status parse_attr(parser *p, weft__attrs *set, size_t *cap, int nested)
 {
     const char *start = p->at;
     size_t n = word_length(start);
+    if (nested && (!n || start[n] != '=')) return refuse_bare(p, start);
     if (!n) return refuse(p, start, "expected name=value");
     if (start[n] != '=') return refuse(p, start + n, "expected = right after the name");
     for (size_t i = 0; i < set->n; i++)
@@ -298,9 +316,11 @@ static weft_status parse_attrs(parser *p, weft__attrs *set, int nested)
         skip_space(p);
         if (!*p->at) break;
         if (nested && *p->at == ')') break;
+        if (set->n && p->at == before && strchr("+-*/%^<>=!&|?", *p->at))
+            return refuse_bare(p, p->at);
         if (set->n && p->at == before)
             return refuse(p, p->at, "expected a space before the next attribute");
-        weft_status st = parse_attr(p, set, &cap);
+        weft_status st = parse_attr(p, set, &cap, nested);
         if (st) return st;
     }
     if (!nested) return WEFT_OK;

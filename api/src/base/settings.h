@@ -6,4 +6,6 @@
  * variables do. The string is the environment's, or the thread's until it asks again: copy what
  * must last. */
 const char *weft__setting(const char *name);
+/* Says of each variable with a value that is not understood which value counts instead. */
+void weft__settings_check(void (*say)(void *user, const char *message), void *user);
 #endif

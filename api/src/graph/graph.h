@@ -30,7 +30,9 @@ typedef struct weft__node {
     weft_val *out;                 /* values of this node */
     weft__graph *region;           /* body of a scan, or NULL; owned. Its input i is in[i] */
     int32_t device;                /* placement: index into the plan's devices, -1 = not placed */
-    char *reason;                  /* placement: why there */
+    uint32_t lowered_for;          /* while placing: 1 + the device that takes all of the lowering
+                                      that it is part of; 0 = not decided */
+    char *reason;                  /* placement: why there, or why lowered */
 } weft__node;
 
 typedef struct weft__port {

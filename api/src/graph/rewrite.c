@@ -122,6 +122,7 @@ weft_status weft__rewrite_node(weft__rewrite *rewrite, uint32_t number)
     copy->n_out = node->n_out;
     copy->n_extra = node->n_extra;
     copy->device = node->device;
+    copy->lowered_for = node->lowered_for;
     if ((st = copy_texts(node, copy)) || (st = map_inputs(rewrite, node, &copy->in))) goto out;
     st = WEFT_E_NOMEM;
     if (!(copy->out = weft__alloc_n(copy->n_out, sizeof *copy->out))) goto out;

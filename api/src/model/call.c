@@ -7,13 +7,14 @@
 #include "graph/dim.h"
 #include "model/trace.h"
 
-/* Appends what was given to a shape or dtype error: every input, who makes it, and its full shape.
- */
+/* Appends what was given to an error of shapes, dtypes, or attributes that do not fit them: every
+ * input, who makes it, and its full shape. */
 static weft_status name_inputs(const weft_model *model, const weft__call_request *request,
                                weft_status st)
 {
     weft__text text = { 0 };
-    if ((st != WEFT_E_SHAPE && st != WEFT_E_DTYPE) || request->n_in == 0) return st;
+    int about = st == WEFT_E_SHAPE || st == WEFT_E_DTYPE || st == WEFT_E_ATTR;
+    if (!about || request->n_in == 0) return st;
     weft__text_add(&text, "%s; %s", weft_error(),
                    request->n_in == 1 ? "its input is " : "its inputs are ");
     for (uint32_t i = 0; i < request->n_in; i++) {

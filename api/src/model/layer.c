@@ -180,18 +180,35 @@ static weft_status fill_body(weft_model *model, const weft_layer_class *cls,
     return print_attrs(*body);
 }
 
+/* The name that the attributes give, for messages; NULL where there is none, or the text is
+ * wrong, which is told later. */
+static weft_status peek_name(const char *text, char **name)
+{
+    weft__attrs *attrs = NULL;
+    *name = NULL;
+    if (!text || !strstr(text, "name=")) return WEFT_OK;
+    weft_status st = weft__attrs_parse(text, &attrs);
+    if (!st) st = take_name(attrs, name);
+    weft__attrs_destroy(&attrs);
+    return st == WEFT_E_NOMEM ? st : WEFT_OK;
+}
+
 uint32_t weft__model_add_layer(weft_model *model, const char *cls_name, const char *name,
                                const char *text)
 {
     if (!weft__model_open(model)) return 0;
     weft__layer_attrs attrs = { 0 };
     weft__body *body = NULL;
-    char *base = NULL, *own = NULL;
-    weft_status st = WEFT_OK;
-    size_t where = weft__where_push(name ? "layer \"%s\" (%s)" : "layer%s (%s)", name ? name : "",
-                                    cls_name ? cls_name : "?");
+    char *base = NULL, *own = NULL, *given = NULL;
+    weft_status st = peek_name(name ? NULL : text, &given);
+    const char *shown = name ? name : given;
+    size_t where = weft__where_push(shown ? "layer \"%s\" (%s)" : "layer%s (%s)",
+                                    shown ? shown : "", cls_name ? cls_name : "?");
     const weft_layer_class *cls = cls_name ? weft__find_layer_class(model->ctx, cls_name) : NULL;
-    if (!cls) st = weft__fail_no_layer_class(model->ctx, cls_name ? cls_name : "");
+    if (st == WEFT_OK && !cls_name)
+        st = weft_fail(WEFT_E_ARG, "the name of its class is NULL; give one, as \"Dense\"");
+    else if (st == WEFT_OK && !cls)
+        st = weft__fail_no_layer_class(model->ctx, cls_name);
     if (st == WEFT_OK) st = weft__layer_attrs_make(cls, text, &attrs);
     if (st == WEFT_OK && name && attrs.name && strcmp(name, attrs.name) != 0)
         st = weft_fail(WEFT_E_ATTR, "it is named twice: \"%s\" and name=%s", name, attrs.name);
@@ -201,6 +218,7 @@ uint32_t weft__model_add_layer(weft_model *model, const char *cls_name, const ch
     weft__where_pop(where);
     weft__layer_attrs_finish(&attrs);
     weft__free(base);
+    weft__free(given);
     if (st == WEFT_OK) return add(model, own, body);
     weft__model_fail(model, st);
     weft__free(own);

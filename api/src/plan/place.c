@@ -1,7 +1,8 @@
-/* Placement: every op goes to the first device, in the user's order, that supports it; an op
- * that none supports as it is is replaced by its lowering, until nothing changes. Nothing falls
- * back in silence: the node keeps the reason, and a warning tells it. Movement ops have no
- * device: they are views, made wherever they are read. */
+/* Placement: every op goes to the first device, in the user's order, that supports it, or that
+ * supports all that it is made of when it is replaced by its lowering, and by theirs. What no
+ * device takes whole is lowered, and its parts are placed each for itself. Nothing falls back in
+ * silence: the node keeps the reason, and a warning tells of another device than the first.
+ * Movement ops have no device: they are views, made wherever they are read. */
 #include "plan/plan.h"
 #include <string.h>
 #include "base/alloc.h"
@@ -100,6 +101,7 @@ static weft_status copy_placed(weft__rewrite *rewrite, uint32_t number, weft__pl
         copy->reason = placing->reason;
         placing->reason = NULL;
     }
+    copy->lowered_for = 0;
     if (weft__is_concat(copy)) copy->device = concat_device(rewrite->dst, copy);
     return WEFT_OK;
 }
@@ -112,18 +114,108 @@ static void warn_fallback(const rounds *r, weft_context *ctx, const weft__node *
                     placing->reason);
 }
 
+static weft__devices only(const weft__devices *devices, uint32_t device)
+{
+    weft__devices one = *devices;
+    one.device += device;
+    one.n = 1;
+    return one;
+}
+
+/* Does the device take the node's lowering? Placed alone, on that device alone. */
+static weft_status try_lowering(const rounds *r, const weft__graph *graph, uint32_t number,
+                                uint32_t device, int *takes)
+{
+    const weft__node *node = graph->node[number];
+    weft__devices one = only(r->devices, device);
+    weft__rewrite trial = { 0 };
+    weft__graph *placed = NULL;
+    weft_status st = weft__rewrite_begin(graph, &trial);
+    for (uint32_t i = 0; !st && i < node->n_in; i++) {
+        weft_val in = node->in[i];
+        if (in == WEFT_NONE || graph->value[in].kind != WEFT__V_RESULT || trial.map[in]) continue;
+        trial.map[in] = weft__graph_input(trial.dst, "", &graph->value[in].spec);
+        if (!trial.map[in]) st = WEFT_E_NOMEM;
+    }
+    if (!st) st = weft__rewrite_lower(&trial, number);
+    if (!st) st = weft__place(trial.dst, &one, r->strict, &placed);
+    *takes = !st;
+    weft__graph_destroy(&placed);
+    weft__rewrite_abort(&trial);
+    return st == WEFT_E_UNSUPPORTED ? WEFT_OK : st;
+}
+
+/* The first device before placing->device that takes the node's lowering; -1 = none. With one
+ * device there is nothing to choose: the next round tells. */
+static weft_status find_lowering(const rounds *r, const weft__graph *graph, uint32_t number,
+                                 const weft__placing *placing, int32_t *device)
+{
+    uint32_t n = placing->device < 0 ? r->devices->n : (uint32_t)placing->device;
+    weft_status st = WEFT_OK;
+    int takes = 0;
+    *device = -1;
+    if (r->strict || r->devices->n == 1) n = 0;
+    if (!WEFT_HAS(graph->node[number]->op, lower)) n = 0;
+    for (uint32_t i = 0; i < n && !st && !takes; i++) {
+        st = try_lowering(r, graph, number, i, &takes);
+        if (!st && takes) *device = (int32_t)i;
+    }
+    return st;
+}
+
+/* device: the one that takes all of it, -1 = not known. Its parts say why they are there. */
+static weft_status lower_op(rounds *r, weft__rewrite *rewrite, uint32_t number, int32_t device,
+                            const char *reason)
+{
+    const weft__node *node = rewrite->src->node[number];
+    size_t first = rewrite->dst->n_nodes;
+    weft__text why = { 0 };
+    weft_status st = weft__rewrite_lower(rewrite, number);
+    r->changed = 1;
+    if (st) return st;
+    if (node->reason)
+        weft__text_add(&why, "%s", node->reason);
+    else
+        weft__text_add(&why, "%s lowered: %s", node->op->name, reason ? reason : "");
+    for (size_t i = first; !st && i < rewrite->dst->n_nodes; i++) {
+        weft__node *part = rewrite->dst->node[i];
+        part->lowered_for = (uint32_t)(device + 1);
+        if (why.failed || !(part->reason = weft__strdup(why.s))) st = WEFT_E_NOMEM;
+    }
+    weft__text_finish(&why);
+    return st;
+}
+
+/* Where all of the op that this one is part of runs. */
+static weft_status place_part(rounds *r, weft__rewrite *rewrite, uint32_t number)
+{
+    const weft__node *node = rewrite->src->node[number];
+    int32_t device = (int32_t)node->lowered_for - 1;
+    weft__devices one = only(r->devices, (uint32_t)device);
+    weft__placing placing;
+    weft_status st = weft__place_node(rewrite->src, node, &one, r->strict, &placing);
+    if (!st && placing.device == 0)
+        st = copy_placed(rewrite, number, &(weft__placing){ device, NULL });
+    else if (!st)
+        st = lower_op(r, rewrite, number, device, placing.reason);
+    weft__free(placing.reason);
+    return st;
+}
+
 static weft_status place_op(rounds *r, weft__rewrite *rewrite, uint32_t number)
 {
     const weft__node *node = rewrite->src->node[number];
     weft__placing placing;
+    int32_t lowered;
     weft_status st = weft__place_node(rewrite->src, node, r->devices, r->strict, &placing);
-    if (st) goto out;
-    if (placing.device > 0) warn_fallback(r, rewrite->src->ctx, node, &placing);
-    if (placing.device >= 0) {
+    if (st || (st = find_lowering(r, rewrite->src, number, &placing, &lowered))) goto out;
+    if (lowered < 0 && placing.device > 0) warn_fallback(r, rewrite->src->ctx, node, &placing);
+    if (lowered >= 0) {
+        st = lower_op(r, rewrite, number, lowered, placing.reason);
+    } else if (placing.device >= 0) {
         st = copy_placed(rewrite, number, &placing);
     } else if (WEFT_HAS(node->op, lower)) {
-        r->changed = 1;
-        st = weft__rewrite_lower(rewrite, number);
+        st = lower_op(r, rewrite, number, -1, placing.reason);
         /* some attributes have a lowering, others none */
         if (st == WEFT_E_UNSUPPORTED) st = fail_lowering(node, &placing, r->strict);
     } else {
@@ -200,6 +292,7 @@ static weft_status place_one(rounds *r, weft__rewrite *rewrite, uint32_t number)
     if (known.device >= 0 || weft__is_view(node) || weft__is_concat(node))
         return copy_placed(rewrite, number, &known);
     if (node->region) return place_scan(r, rewrite, number);
+    if (r->number && node->lowered_for) return place_part(r, rewrite, number);
     return place_op(r, rewrite, number);
 }
 

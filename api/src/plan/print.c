@@ -29,7 +29,7 @@ void weft__placed_print(const weft__graph *graph, const weft__devices *devices, 
         weft__text_add(text, " -> ");
         add_spec(&graph->value[node->out[0]].spec, text);
         weft__text_add(text, "  # %s", node->path);
-        if (node->device > 0 && node->reason) weft__text_add(text, " (%s)", node->reason);
+        if (node->device >= 0 && node->reason) weft__text_add(text, " (%s)", node->reason);
         weft__text_add(text, "\n");
     }
 }
@@ -85,7 +85,7 @@ static void add_step(const weft__plan *plan, size_t number, weft__text *text)
     }
     if (step->in_place) weft__text_add(text, "  in place");
     if (step->note) weft__text_add(text, "  (%s)", step->note);
-    if (step->node && step->node->device > 0 && step->node->reason)
+    if (step->node && step->node->device >= 0 && step->node->reason)
         weft__text_add(text, "  (%s)", step->node->reason);
     weft__text_add(text, "\n");
 }

@@ -272,7 +272,8 @@ weft_status weft_session_get_stats(const weft_session *session, weft_session_sta
     weft_session_stats all = { .struct_size = stats->struct_size,
                                .n_plans = session->n_plans,
                                .runs = session->runs,
-                               .prologue_runs = session->prologue_runs };
+                               .prologue_runs = session->prologue_runs,
+                               .device = session->devices->device[0].id };
     for (uint32_t i = 0; i < session->n_plans; i++)
         all.prologue_runs += session->plan[i].plan->prologue_runs;
     for (uint32_t i = 0; i < session->devices->n; i++) {

@@ -29,6 +29,7 @@ out:
 static void finish(weft_context *ctx)
 {
     weft__devices_finish(ctx);
+    weft__pool_destroy(&ctx->pool);
     for (size_t i = 0; i < ctx->n_entries; i++) {
         weft__free(ctx->entry[i].path);
         weft__free(ctx->entry[i].reason);
@@ -59,7 +60,7 @@ weft_status weft_context_create(const char *options, weft_context **ctx)
         weft__free(c);
         return weft_fail(WEFT_E_NOMEM, "out of memory: a lock cannot be made");
     }
-    weft__host_init(c);
+    if ((st = weft__host_init(c))) goto out;
     if ((st = read_options(c, options))) goto out;
     if ((st = weft__load_plugins(c))) goto out;
     *ctx = c;

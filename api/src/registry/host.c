@@ -5,7 +5,6 @@
 #include "base/fail.h"
 #include "base/settings.h"
 #include "registry/internal.h"
-#include "registry/parallel.h"
 
 static const weft_context *context_of(const weft_host *host)
 {
@@ -44,7 +43,7 @@ static void host_release(const weft_host *host, void *memory)
 static void host_parallel_for(const weft_host *host, uint64_t n, uint64_t grain,
                               void (*fn)(void *user, uint64_t begin, uint64_t end), void *user)
 {
-    weft__parallel_for(context_of(host)->threads, n, grain, fn, user);
+    weft__parallel_for(context_of(host)->pool, n, grain, fn, user);
 }
 
 static const void *find_extension(const weft_ext *list, const char *id)
@@ -65,11 +64,10 @@ static const void *host_extension(const weft_host *host, const char *id)
     return found;
 }
 
-void weft__host_init(weft_context *ctx)
+weft_status weft__host_init(weft_context *ctx)
 {
     const char *threads = weft__setting("num_threads");
     long n = threads ? strtol(threads, NULL, 10) : 0;
-    ctx->threads = n > 0 && n <= 1024 ? (int)n : 0;
     ctx->host = (weft_host){
         .struct_size = sizeof(weft_host),
         .abi_minor = WEFT_ABI_MINOR,
@@ -83,6 +81,8 @@ void weft__host_init(weft_context *ctx)
         .parallel_for = host_parallel_for,
         .extension = host_extension,
     };
+    /* a wrong number is refused where the cpu device is opened */
+    return weft__pool_create(n > 0 && n <= 1024 ? (uint32_t)n : 0, &ctx->pool);
 }
 
 weft_status weft__context_say(weft_context *ctx, weft_log_level level, const char *format, ...)

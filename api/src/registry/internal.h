@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "base/text.h"
+#include "registry/parallel.h"
 #include "registry/registry.h"
 
 /* One line of the report: a built-in plugin, a file, or a directory that cannot be searched. */
@@ -48,7 +49,8 @@ struct weft_context {
     weft__log log;
     weft__early *early;
     size_t n_early, cap_early; /* said before there was a callback */
-    int trust, threads;        /* threads: of parallel_for, 0 = as many as OpenMP wants */
+    int trust;
+    weft__pool *pool; /* of parallel_for */
     char *plugin_path;
     weft_log_level refusal; /* while loading: how loud a refused file is told */
     weft__text searched;    /* "dir, dir", for errors */
@@ -66,7 +68,7 @@ struct weft_context {
 };
 
 /* host.c */
-void weft__host_init(weft_context *ctx);
+weft_status weft__host_init(weft_context *ctx);
 /* Something about plugins while they load: kept for the callback that is set later. */
 weft_status weft__context_say(weft_context *ctx, weft_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

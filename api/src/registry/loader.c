@@ -321,10 +321,48 @@ static weft_status load_all(weft_context *ctx)
     return st;
 }
 
+/* Is there a plugin, a file or a backend of that name? */
+static int is_known(const weft_context *ctx, const char *name, size_t n)
+{
+    for (size_t i = 0; i < ctx->n_entries; i++) {
+        const weft__entry *e = &ctx->entry[i];
+        const char *slash = strrchr(e->path, '/'), *stem = slash ? slash + 1 : e->path;
+        if (!strncmp(stem, name, n) && !strcmp(stem + n, ".so")) return 1;
+        if (e->plugin && e->plugin->name && !strncmp(e->plugin->name, name, n) &&
+            !e->plugin->name[n])
+            return 1;
+    }
+    for (size_t i = 0; i < ctx->n_providers; i++) {
+        const char *id = ctx->provider[i].backend->id;
+        if (!strncmp(id, name, n) && !id[n]) return 1;
+    }
+    return 0;
+}
+
+static void say_warning(void *user, const char *message)
+{
+    weft__context_say(user, WEFT_LOG_WARN, "%s", message);
+}
+
+static void check_settings(weft_context *ctx)
+{
+    const char *name = weft__setting("disable");
+    weft__settings_check(say_warning, ctx);
+    for (size_t n; name && *name; name += n + strspn(name + n, ", ")) {
+        n = strcspn(name, ", ");
+        if (n && !is_known(ctx, name, n))
+            weft__context_say(ctx, WEFT_LOG_WARN,
+                              "WEFT_DISABLE names \"%.*s\", and there is no plugin or backend of "
+                              "that name; `weft plugins` lists them",
+                              (int)(n < 64 ? n : 64), name);
+    }
+}
+
 weft_status weft__load_plugins(weft_context *ctx)
 {
     pthread_mutex_lock(&loading);
     weft_status st = load_all(ctx);
+    if (!st) check_settings(ctx);
     pthread_mutex_unlock(&loading);
     return st;
 }
