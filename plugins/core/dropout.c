@@ -4,19 +4,14 @@
 #include <weft/spatial.h>
 #include "core.h"
 
-/* Random numbers of that shape: of the layer's own stream, or of the one that `seed` names. */
+/* Random numbers of that shape. */
 static weft_val draw(weft_build *b, const char *dist, const weft_spec *shape)
 {
-    static const weft_spec pair = { WEFT_I64, 1, { 2 } };
     char text[256], attrs[320];
-    weft_val stream[2];
-    int64_t key[2] = { b->api->attr_i(b, "seed"), 0 };
 
-    if (b->api->random(b, stream)) return 0;
-    if (b->api->attr_s(b, "seed")) stream[0] = b->api->constant(b, &pair, key);
     snprintf(attrs, sizeof attrs, "dist=%s shape=%s", dist,
              weft_ints_text(text, sizeof text, shape->dim, (uint32_t)shape->rank));
-    return b->api->op(b, "random", attrs, stream, 2, NULL, 0);
+    return weft_random(b, attrs);
 }
 
 /* x where the random numbers say that it stays, else `other`. */
@@ -136,14 +131,17 @@ static weft_val sum_of(weft_build *b, const char *fn, weft_val x, double factor)
     return weft_mul(b, x, weft_scalar(b, factor));
 }
 
+/* A sample's share, as in Keras 3.15 (3.8 took the sum); in evaluation, too. */
 static weft_status build_regularization(weft_build *b)
 {
     double l1 = b->api->attr_f(b, "l1"), l2 = b->api->attr_f(b, "l2");
-    weft_val x = weft_in(b, 0);
+    weft_val samples = weft_opf(b, "count", weft_in(b, 0), "axes=(0)"), x;
+    weft_spec s;
 
-    if (b->api->training(b) && l1 > 0) b->api->add_loss(b, sum_of(b, "abs", x, l1));
-    if (b->api->training(b) && l2 > 0) b->api->add_loss(b, sum_of(b, "square", x, l2));
-    return weft_out(b, 0, x);
+    x = weft_float(b, weft_in(b, 0), &s);
+    if (l1 > 0) b->api->add_loss(b, weft_op2(b, "div", sum_of(b, "abs", x, l1), samples));
+    if (l2 > 0) b->api->add_loss(b, weft_op2(b, "div", sum_of(b, "square", x, l2), samples));
+    return weft_out(b, 0, weft_in(b, 0));
 }
 
 #define SEED                                                                   \
@@ -192,4 +190,4 @@ static const weft_attr regularization_attrs[] = {
     { 0 }
 };
 WEFT_UNARY_LAYER(core_activity_regularization, "ActivityRegularization", regularization_attrs,
-                 build_regularization, "x; adds l1 sum |x| + l2 sum x^2 to the loss in training");
+                 build_regularization, "x; adds (l1 sum |x| + l2 sum x^2) / samples to the loss");

@@ -107,6 +107,10 @@ WEFT_EXPORT weft_status weft_model_get_variable(const weft_model *model, uint32_
 WEFT_EXPORT weft_status weft_model_set_variable(weft_model *model, uint32_t i,
                                                 const weft_array *array);
 
+/* What layers keep from batch to batch, the state of an LSTM with stateful=true, is as at the
+ * beginning: sequences that follow are new ones. Also while sessions run the model. */
+WEFT_EXPORT weft_status weft_model_reset_state(weft_model *model);
+
 /* Freezes (0) or frees (1) a layer of a finished model by its path, "dense" or "encoder/dense",
  * with all that is inside it; NULL: every layer. Models that share the layer see it too. Before
  * sessions train the model. */

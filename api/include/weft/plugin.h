@@ -132,10 +132,12 @@ typedef struct weft_build_api {
                                         later call of a shared layer reads the value */
     int (*training)(weft_build *);
     /* a stream of random numbers of this call site: its key and the model's step, the two inputs of
-     * op random; weft_random() does both */
+     * op random; weft_random() does both. The key is of the layer's attribute `seed` if it has one
+     * and it is a number, else of the model's seed and the layer's path */
     weft_status (*random)(weft_build *, weft_val stream[2]);
-    weft_status (*add_loss)(weft_build *, weft_val); /* a scalar that training minimises too */
-    weft_val (*mask)(weft_build *, uint32_t i);      /* WEFT_NONE if input i has none */
+    weft_status (*add_loss)(weft_build *,
+                            weft_val);          /* a scalar, part of the loss; in inference too */
+    weft_val (*mask)(weft_build *, uint32_t i); /* WEFT_NONE if input i has none */
     weft_status (*set_mask)(weft_build *, uint32_t out, weft_val);
     weft_val (*constant)(weft_build *, const weft_spec *, const void *data);
     weft_status (*spec)(weft_build *, weft_val, weft_spec *result);

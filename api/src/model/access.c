@@ -110,6 +110,19 @@ weft_status weft_model_set_variable(weft_model *model, uint32_t i, const weft_ar
     return st ? st : weft__variable_write(v, array->data);
 }
 
+weft_status weft_model_reset_state(weft_model *model)
+{
+    weft_status st = WEFT_OK;
+    if (!model || !model->finished)
+        return weft_fail(
+            WEFT_E_ARG,
+            "weft_model_reset_state: the model is not finished; end it with weft_model_finish()");
+    for (size_t i = 0; i < model->n_variables && !st; i++)
+        if (model->variable[i]->flags & WEFT_TRANSIENT)
+            st = weft__variable_reset(model->variable[i]);
+    return st;
+}
+
 static const weft__layer *find_layer(const weft_model *model, const char *path)
 {
     for (size_t i = 0; i < model->n_layers; i++) {

@@ -191,6 +191,7 @@ weft_status weft__variable_create(weft__store *store, const weft__variable_reque
 void weft__variable_destroy(weft__variable **variable);
 weft_status weft__variable_ready(
     weft__variable *variable); /* initializes it if it has no data yet */
+weft_status weft__variable_reset(weft__variable *variable); /* initializes it again */
 /* Variables of a layer, trainable first; NULL past the end. name (may be NULL): within the layer,
  * borrowed. */
 weft__variable *weft__layer_variable(const weft__layer *layer, uint32_t i, const char **name);

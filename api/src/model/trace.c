@@ -15,8 +15,8 @@ typedef struct run {
     const weft_layer_class *cls;
     const char *path, *prefix; /* of graph nodes; of variables within the body: "" or "cell/" */
     int inference, frozen, creating;
-    int asked;                   /* build() asked for a mask */
-    unsigned depth, streams;     /* streams: of random numbers, so far */
+    int asked; /* build() asked for a mask */
+    unsigned depth;
     weft__names names, counters; /* of the layers inside */
     struct pending {
         uint32_t out;
@@ -35,6 +35,7 @@ static weft_status run_class(run *r, const class_request *request, weft__results
 
 void weft__lowering_finish(weft__lowering *lowering)
 {
+    weft__names_finish(&lowering->streams);
     weft__free(lowering->mask);
     lowering->mask = NULL;
     lowering->n_masks = lowering->cap_masks = 0;
@@ -333,19 +334,46 @@ static weft_status hook_set_mask(weft__build *b, uint32_t out, weft_val mask)
 
 /* ---- random numbers, losses ---- */
 
-/* The key of the call site: the layer's path, and how many streams it asked for before. */
+/* How many streams the path had before: a shared layer draws other numbers in each call. */
+static weft_status next_stream(weft__names *streams, const char *path, uint32_t *number)
+{
+    uint32_t *n = weft__names_find(streams, path);
+    *number = n ? (*n)++ : 0;
+    return n ? WEFT_OK : weft__names_put(streams, path, 1);
+}
+
+/* The key of the call site: of the layer's own seed if it has one, as in Keras, else of the model's
+ * seed and the layer's path. */
+static weft_status stream_key(const run *r, const weft__attrs *attrs, int64_t key[2])
+{
+    const weft__value *seed = attrs ? weft__attrs_get(attrs, "seed") : NULL;
+    weft__text name = { 0 };
+    uint32_t number;
+    weft_status st = next_stream(&r->lowering->streams, r->path, &number);
+    if (st) return st;
+    key[0] = key[1] = 0;
+    if (seed && seed->kind == WEFT__INT) {
+        key[0] = seed->i;
+        key[1] = number;
+        return WEFT_OK;
+    }
+    weft__text_add(&name, "%s#%u", r->path, (unsigned)number);
+    if (name.failed) return WEFT_E_NOMEM;
+    key[0] = (int64_t)weft__stream_key(r->lowering->store->seed, name.s);
+    weft__text_finish(&name);
+    return WEFT_OK;
+}
+
 static weft_status hook_random(weft__build *b, weft_val stream[2])
 {
     static const weft_spec spec = { WEFT_I64, 1, { 2 } };
     run *r = b->user;
-    weft__store *store = r->lowering->store;
-    weft__text name = { 0 };
-    weft__text_add(&name, "%s#%u", r->path, (unsigned)r->streams++);
-    if (name.failed) return WEFT_E_NOMEM;
-    int64_t key[2] = { (int64_t)weft__stream_key(store->seed, name.s), 0 };
-    weft__text_finish(&name);
+    weft__variable *step = r->lowering->store->step;
+    int64_t key[2];
+    weft_status st = stream_key(r, b->attrs, key);
+    if (st) return st;
     stream[0] = weft__graph_constant(b->graph, &spec, key, 0);
-    stream[1] = weft__graph_variable(b->graph, store->step, "random_step", &store->step->spec);
+    stream[1] = weft__graph_variable(b->graph, step, "random_step", &step->spec);
     r->lowering->random = 1;
     return stream[0] && stream[1] ? WEFT_OK : WEFT_E_NOMEM;
 }

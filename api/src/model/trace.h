@@ -15,8 +15,9 @@ typedef struct weft__lowering {
     weft__graph *graph;
     weft__store *store; /* of the whole model: seed and step of random numbers */
     int training;
-    int random;         /* a layer has drawn random numbers */
-    weft__added *added; /* takes what layers add to the loss; NULL: nobody wants it */
+    int random;          /* a layer has drawn random numbers */
+    weft__names streams; /* of random numbers: how many a layer's path has, over all its calls */
+    weft__added *added;  /* takes what layers add to the loss; NULL: nobody wants it */
     weft__mask_pair *mask;
     size_t n_masks, cap_masks;
 } weft__lowering;

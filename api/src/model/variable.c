@@ -132,10 +132,19 @@ static weft_status fill(weft__variable *v)
         weft__free(data);
         return st;
     }
+    weft__free(v->data);
     v->data = data;
     v->generation++;
     atomic_fetch_add(&v->store->generation, 1);
     return WEFT_OK;
+}
+
+weft_status weft__variable_reset(weft__variable *variable)
+{
+    pthread_rwlock_wrlock(&variable->store->lock);
+    weft_status st = fill(variable);
+    pthread_rwlock_unlock(&variable->store->lock);
+    return st;
 }
 
 weft_status weft__variable_ready(weft__variable *variable)

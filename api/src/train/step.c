@@ -35,8 +35,7 @@ static weft_status shape_target(const weft_session *session, uint32_t i, const w
     if (rank == want.rank + 1 && have.dim[rank - 1] == 1) rank--;
     int fits = rank == want.rank || (rank == want.rank - 1 && want.dim[rank] == 1);
     for (int32_t k = 0; k < rank && fits; k++)
-        fits = want.dim[k] == WEFT_ANY ||
-               have.dim[k] == (k == 0 ? batch : weft__dim_at(want.dim[k], batch));
+        fits = want.dim[k] == WEFT_ANY || have.dim[k] == weft__dim_at(want.dim[k], batch);
     if (!fits || !weft_dtype_size(have.dtype)) return fail_target(name, &want, &have);
     *shaped = *array;
     shaped->spec = want;
