@@ -312,10 +312,10 @@ weft_status weft__devices_pull(weft__devices *devices, const weft__variable *var
 
 weft_status weft__devices_set(weft__devices *devices, weft__variable *variable, const void *data)
 {
+    weft_status st = weft__variable_write(variable, data);
     for (uint32_t i = 0; i < devices->n; i++)
-        for (size_t k = 0; k < devices->device[i].n_copies; k++)
+        for (size_t k = 0; k < devices->device[i].n_copies && !st; k++)
             if (devices->device[i].copy[k]->variable == variable)
-                devices->device[i].copy[k]->newer = 0;
-    devices->own++;
-    return weft__variable_write(variable, data);
+                st = weft__device_upload(&devices->device[i], devices->device[i].copy[k]);
+    return st;
 }

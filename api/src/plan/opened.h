@@ -36,7 +36,7 @@ typedef struct weft__devices {
     weft__device *device;
     uint32_t n;
     weft__pack *pack; /* of a session that is compiled for training; borrowed */
-    uint64_t own;     /* grows when the session changes a variable of its own */
+    uint64_t own; /* grows when a variable of the session's own changes that prologues may read */
 } weft__devices;
 
 /* text: "opencl:0,cpu" or "best". cpu is appended unless strict. An unusable device is an error
@@ -67,6 +67,7 @@ int weft__devices_wrote(weft__devices *devices, weft__copy *copy);
 weft_status weft__devices_pull(weft__devices *devices, const weft__variable *variable);
 /* Forgets the copies of all variables, and the pack: no plan that uses them is left. */
 void weft__devices_drop_copies(weft__devices *devices);
-/* The variable, one of the session's own, gets the data (of its dtype): the next run sees it. */
+/* The variable, one of the session's own, gets the data (of its dtype), and its copies do; devices->own
+ * is the caller's to raise if a prologue may depend on it. */
 weft_status weft__devices_set(weft__devices *devices, weft__variable *variable, const void *data);
 #endif

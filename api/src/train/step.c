@@ -262,6 +262,7 @@ weft_status weft_session_set_learning_rate(weft_session *session, double rate)
         return weft_fail(WEFT_E_ARG, "learning rate %g: it must be 0 or more", rate);
     pthread_mutex_lock(&session->lock);
     st = weft__devices_set(session->devices, variable, &value);
+    session->devices->own++;
     pthread_mutex_unlock(&session->lock);
     return st;
 }
