@@ -80,11 +80,15 @@ static weft_status make_plan(weft_session *session, const weft__session_plan *wa
         memcpy(made.inputs, wanted->inputs, wanted->n_inputs * sizeof *made.inputs);
     if ((st = weft__session_graph(session, wanted->purpose, wanted->inputs, &graph))) goto out;
     if (graph->n_assigns && (st = weft__session_hold(session))) goto out;
-    if ((st = weft__plan_create(graph, session->devices, &session->options, &made.plan))) goto out;
-    made.used = ++session->clock;
-    *free_entry(session) = made;
-    made.inputs = NULL;
-    *result = made.plan;
+    pthread_mutex_lock(&session->lock);
+    st = weft__plan_create(graph, session->devices, &session->options, &made.plan);
+    if (!st) {
+        made.used = ++session->clock;
+        *free_entry(session) = made;
+        made.inputs = NULL;
+        *result = made.plan;
+    }
+    pthread_mutex_unlock(&session->lock);
 out:
     weft__graph_destroy(&graph);
     weft__free(made.inputs);

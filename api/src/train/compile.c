@@ -197,6 +197,7 @@ static void drop(weft_session *session)
 /* Plans and copies of the old trainer's variables go first. */
 static void install(weft_session *session, weft__trainer *trainer)
 {
+    pthread_mutex_lock(&session->lock);
     weft__session_drop_plans(session);
     weft__devices_drop_copies(session->devices);
     weft__trainer_destroy(&session->trainer);
@@ -204,6 +205,7 @@ static void install(weft_session *session, weft__trainer *trainer)
     session->make_graph = weft__train_graph;
     session->drop_trainer = drop;
     session->devices->pack = trainer->pack;
+    pthread_mutex_unlock(&session->lock);
 }
 
 weft_status weft_session_compile(weft_session *session, const char *text)
