@@ -12,9 +12,7 @@
  * (images); THEN_AT(v, p, f) (pixel, filter); on CPUs WEFT_CPU WEFT_LANES REALV, VECTORS of a
  * panel of filters, TILE pixels of a tile and REST in a row's last one. Which of the kernels there
  * are: CONV_ROW, CONV_FLAT, CONV_DEPTH (CPUs), CONV_TILE (others); conv_simple always. */
-#define INLINE static inline __attribute__((always_inline))
-#define JOIN2(x, y) x##y
-#define JOIN(x, y) JOIN2(x, y)
+#include "tile.clh"
 
 #define CONV_ARGS                                                                            \
     __global const REAL *restrict in0, ulong in0_offset, __global const REAL *restrict in1,  \
@@ -57,8 +55,6 @@ __kernel void conv_simple(CONV_ARGS)
 }
 
 #ifdef WEFT_CPU
-#define LOAD(p) JOIN(vload, WEFT_LANES)(0, p)
-#define STORE(v, p) JOIN(vstore, WEFT_LANES)(v, 0, p)
 #define PANEL (VECTORS * WEFT_LANES)
 #define PANELS ((FG + PANEL - 1) / PANEL)
 
@@ -305,9 +301,6 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_depth(CONV_ARG
 #endif
 
 #elif defined(CONV_TILE)
-#define REAL4 JOIN(REAL, 4)
-#define DEPTH 16
-
 /* Of the taps along an axis a phase, whose first output sees `at`, uses those from `first` on, each
  * G-th; it may use none. */
 INLINE long first_tap(long at, long D, long T, long G)
@@ -382,17 +375,7 @@ INLINE long count_taps(long first, long G, long K)
             lb[i * (16 * P + 4) + l] = there ? in1[W_K(ROW_OF_W(k0 + i)) + W_F(f0 + l)] : 0;     \
         }                                                                                        \
         barrier(CLK_LOCAL_MEM_FENCE);                                                            \
-        for (int i = 0; i < DEPTH; i++) {                                                        \
-            REAL a[P], b[P];                                                                     \
-            _Pragma("unroll") for (int q = 0; q < P / 4; q++)                                    \
-            {                                                                                    \
-                vstore4(sa[i * (4 * P + 1) + q * 16 + y], q, a);                                 \
-                vstore4(sb[i * (4 * P + 1) + q * 16 + x], q, b);                                 \
-            }                                                                                    \
-            _Pragma("unroll") for (int r = 0; r < P; r++)                                        \
-                _Pragma("unroll") for (int j = 0; j < P; j++) acc[r][j] =                        \
-                    fma(a[r], b[j], acc[r][j]);                                                  \
-        }                                                                                        \
+        TILE_PRODUCT(P, sa, sb, x, y, acc)                                                       \
         barrier(CLK_LOCAL_MEM_FENCE);                                                            \
     }                                                                                            \
     _Pragma("unroll") for (int r = 0; r < P; r++)                                                \

@@ -11,9 +11,7 @@
  *
  * Pixels are cut into parts of `span` each (on CPUs of whole rows: `span` of them); one part writes
  * dw, more write to `sums`, each its own, and conv_filter_sum adds them, first to last. */
-#define INLINE static inline __attribute__((always_inline))
-#define JOIN2(x, y) x##y
-#define JOIN(x, y) JOIN2(x, y)
+#include "tile.clh"
 
 #define GRAD_ARGS                                                                           \
     __global const REAL *restrict in0, ulong in0_offset, __global const REAL *restrict in1, \
@@ -75,8 +73,6 @@ __kernel void conv_filter_simple(GRAD_ARGS)
 }
 
 #if defined(WEFT_CPU) && defined(GRAD_TILE)
-#define LOAD(p) JOIN(vload, WEFT_LANES)(0, p)
-#define STORE(v, p) JOIN(vstore, WEFT_LANES)(v, 0, p)
 #define PANEL (VECTORS * WEFT_LANES)
 #define PANELS ((FG + PANEL - 1) / PANEL)
 #define ROWS (TAPS * CHANS)
@@ -236,9 +232,6 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_filter_depth(G
 #endif
 
 #if !defined(WEFT_CPU) && defined(GRAD_TILE)
-#define REAL4 JOIN(REAL, 4)
-#define DEPTH 16
-
 /* Implicit matrix product: rows of dw by filters, through local memory. A group of 16 x 16 items
  * makes a tile of side = 16 * P rows and filters, P x P results an item: rows q * 64 + y * 4 +
  * 0..3, filters q * 64 + x * 4 + 0..3, q < P / 4. For DEPTH pixels at a time the first items find
@@ -282,17 +275,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_filter_depth(G
             lb[i * (16 * P + 4) + l] = there && q0 + l < FG ? in1[yn[i]] : 0;                      \
         }                                                                                          \
         barrier(CLK_LOCAL_MEM_FENCE);                                                              \
-        for (int i = 0; i < DEPTH; i++) {                                                          \
-            REAL a[P], b[P];                                                                       \
-            _Pragma("unroll") for (int q = 0; q < P / 4; q++)                                      \
-            {                                                                                      \
-                vstore4(sa[i * (4 * P + 1) + q * 16 + y], q, a);                                   \
-                vstore4(sb[i * (4 * P + 1) + q * 16 + x], q, b);                                   \
-            }                                                                                      \
-            _Pragma("unroll") for (int r = 0; r < P; r++)                                          \
-                _Pragma("unroll") for (int j = 0; j < P; j++) acc[r][j] =                          \
-                    fma(a[r], b[j], acc[r][j]);                                                    \
-        }                                                                                          \
+        TILE_PRODUCT(P, sa, sb, x, y, acc)                                                         \
     }                                                                                              \
     _Pragma("unroll") for (int r = 0; r < P; r++) _Pragma("unroll") for (int j = 0; j < P; j++)    \
     {                                                                                              \

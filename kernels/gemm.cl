@@ -8,9 +8,7 @@
  *
  * CPUs: one work-item computes a tile of ROWS rows and one panel of 2 * WEFT_LANES columns in
  * registers. Others: a work-group computes a tile through local memory. */
-#define INLINE static inline __attribute__((always_inline))
-#define JOIN2(x, y) x##y
-#define JOIN(x, y) JOIN2(x, y)
+#include "tile.clh"
 
 #define GEMM_ARGS                                                                               \
     __global const REAL *restrict a, ulong a_offset, __global const REAL *restrict b,           \
@@ -29,8 +27,6 @@
     }
 
 #ifdef WEFT_CPU
-#define LOAD(p) JOIN(vload, WEFT_LANES)(0, p)
-#define STORE(v, p) JOIN(vstore, WEFT_LANES)(v, 0, p)
 #define PANEL (2 * WEFT_LANES)
 #define ROWS WEFT_ROWS
 
@@ -141,10 +137,6 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(GEMM_ARGS)
     }
 }
 #else
-
-#define REAL4 JOIN(REAL, 4)
-#define DEPTH 16
-
 /* A block of DEPTH by side elements into local memory, k-major with lines of side + 4: from src
  * with strides ls along the lines' direction and ks along k. 0 beyond `lines` and `left`. */
 INLINE void fetch(const int side, __local REAL *dst, __global const REAL *src, long ls, long ks,
@@ -176,17 +168,7 @@ INLINE void fetch(const int side, __local REAL *dst, __global const REAL *src, l
         fetch(16 * P, (__local REAL *)sa, a + k0 * a_cs, a_rs, a_cs, m - row, k - k0);          \
         fetch(16 * P, (__local REAL *)sb, b + k0 * b_rs, b_cs, b_rs, n - column, k - k0);       \
         barrier(CLK_LOCAL_MEM_FENCE);                                                           \
-        for (int i = 0; i < DEPTH; i++) {                                                       \
-            REAL u[P], v[P];                                                                    \
-            _Pragma("unroll") for (int q = 0; q < P / 4; q++)                                   \
-            {                                                                                   \
-                vstore4(sa[i * (4 * P + 1) + q * 16 + y], q, u);                                \
-                vstore4(sb[i * (4 * P + 1) + q * 16 + x], q, v);                                \
-            }                                                                                   \
-            _Pragma("unroll") for (int s = 0; s < P; s++)                                       \
-                _Pragma("unroll") for (int t = 0; t < P; t++) acc[s][t] =                       \
-                    fma(u[s], v[t], acc[s][t]);                                                 \
-        }                                                                                       \
+        TILE_PRODUCT(P, sa, sb, x, y, acc)                                                      \
         barrier(CLK_LOCAL_MEM_FENCE);                                                           \
     }                                                                                           \
     _Pragma("unroll") for (int s = 0; s < P; s++)                                               \
