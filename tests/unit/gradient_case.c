@@ -185,15 +185,7 @@ static void analyse(runner *r)
     }
     for (uint32_t i = 0; i < node->n_out; i++)
         r->known[i].spec = *weft__graph_spec(c->forward, node->out[i]);
-    const weft__trial trial = { node->op->name,
-                                node->text,
-                                "case",
-                                in,
-                                node->n_in,
-                                node->n_out,
-                                node->n_extra,
-                                c->batch,
-                                node->region ? node : NULL };
+    const weft__trial trial = weft__trial_of(node, in, c->batch);
     must(weft__trial_analyse(r->cpu, &trial, r->known), c);
 }
 

@@ -160,15 +160,7 @@ static weft_status check_node(weft__checker *c, const weft__graph *graph, const 
                           .n = 1 };
     weft__known *in = weft__alloc_n(node->n_in, sizeof *in),
                 *out = weft__alloc_n(node->n_out, sizeof *out);
-    weft__trial trial = { node->op->name,
-                          node->text,
-                          node->path,
-                          in,
-                          node->n_in,
-                          node->n_out,
-                          node->n_extra,
-                          c->batch,
-                          node->region ? node : NULL };
+    weft__trial trial = weft__trial_of(node, in, c->batch);
     weft_status st = WEFT_E_NOMEM;
     if (!in || !out) goto out;
     for (uint32_t i = 0; i < node->n_in; i++)

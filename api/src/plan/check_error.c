@@ -278,15 +278,7 @@ static weft_status analyse_node(weft__devices *cpu, const weft__graph *graph,
         if (node->in[i] != WEFT_NONE) in[i] = known[node->in[i]];
     for (uint32_t i = 0; i < node->n_out; i++)
         out[i].spec = graph->value[node->out[i]].spec;
-    weft__trial trial = { node->op->name,
-                          node->text,
-                          node->path,
-                          in,
-                          node->n_in,
-                          node->n_out,
-                          node->n_extra,
-                          batch,
-                          node->region ? node : NULL };
+    weft__trial trial = weft__trial_of(node, in, batch);
     st = weft__trial_analyse(cpu, &trial, out);
     for (uint32_t i = 0; i < node->n_out && !st; i++)
         known[node->out[i]] = out[i];

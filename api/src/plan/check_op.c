@@ -27,6 +27,19 @@ static weft_status add_op(weft__graph *graph, const weft__trial *trial, const we
     return st;
 }
 
+weft__trial weft__trial_of(const weft__node *node, const weft__known *in, int64_t batch)
+{
+    return (weft__trial){ .op = node->op->name,
+                          .attrs = node->text,
+                          .path = node->path,
+                          .in = in,
+                          .n_in = node->n_in,
+                          .n_out = node->n_out,
+                          .n_extra = node->n_extra,
+                          .batch = batch,
+                          .loop = node->region ? node : NULL };
+}
+
 weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft__graph **result)
 {
     weft__graph *graph = NULL;

@@ -21,6 +21,8 @@ typedef struct weft__trial { /* one op to be run alone */
     int64_t batch;
     const weft__node *loop; /* of op scan: the node, whose body no text holds; else NULL */
 } weft__trial;
+/* A node of a graph as a trial with these n_in inputs; it and they are borrowed. */
+weft__trial weft__trial_of(const weft__node *node, const weft__known *in, int64_t batch);
 /* The graph of that one op: its present inputs as inputs, all its results as outputs. */
 weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft__graph **graph);
 /* Runs it in f64 on cpu (cpu: that device alone), on arrays in place of the inputs' values
