@@ -23,4 +23,9 @@ int ocl_conv_all_numbers(const ocl_conv *conv);
 /* XD .., OD .., KD .., SD .., DD .., PD .., the strides of memory, N CG FG GROUPS; macros. */
 void ocl_conv_numbers(ocl_source *src, const ocl_conv *conv);
 void ocl_conv_number(ocl_source *src, const char *name, int64_t symbol);
+/* The most rows of a CPU's tile, as registers allow, and the vectors of its panel of filters. */
+int64_t ocl_conv_rows(const weft_dev *dev, int f64, int64_t filters, int64_t *vectors);
+/* The length of equal pieces of whole > 0, as few as can be, none longer than most; last: the last
+ * one's, perhaps shorter. */
+int64_t ocl_conv_cut(int64_t whole, int64_t most, int64_t *last);
 #endif

@@ -56,11 +56,6 @@ static uint32_t loop_arguments(const ocl_nest *nest, uint32_t loops, int64_t *in
     return 3 * loops;
 }
 
-static uint64_t blocks(int64_t n, int64_t size)
-{
-    return (uint64_t)((n + size - 1) / size);
-}
-
 static void cpu_range(const int64_t *ints, uint32_t loops, int64_t *chunk, int64_t *block,
                       size_t *global)
 {
@@ -71,8 +66,8 @@ static void cpu_range(const int64_t *ints, uint32_t loops, int64_t *chunk, int64
     int across = loops == 3 && s[1] == 1 && s[0] != 1 && s[0] != 0;
     *chunk = across ? TILE_SIDE : n0 < CPU_CHUNK ? n0 : CPU_CHUNK;
     *block = across ? TILE_SIDE : n0 < CPU_CHUNK ? CPU_CHUNK / n0 : 1;
-    global[0] = (size_t)blocks(n0, *chunk);
-    global[1] = (size_t)blocks(n1, *block);
+    global[0] = (size_t)ocl_blocks(n0, *chunk);
+    global[1] = (size_t)ocl_blocks(n1, *block);
     global[2] = (size_t)outer;
 }
 
@@ -100,8 +95,8 @@ static weft_status launch_loops(ocl_call *call, const ocl_nest *nest, const weft
         l.local[0] = 32;
         l.local[1] = 8;
         l.local[2] = 1;
-        l.global[0] = (size_t)(32 * blocks(ints[0], 32));
-        l.global[1] = (size_t)(8 * blocks(ints[1], 32));
+        l.global[0] = (size_t)(32 * ocl_blocks(ints[0], 32));
+        l.global[1] = (size_t)(8 * ocl_blocks(ints[1], 32));
         l.global[2] = (size_t)ints[2];
     } else {
         l.global[0] = 1;

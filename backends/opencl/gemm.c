@@ -20,11 +20,6 @@ uint32_t ocl_rows(const weft_dev *dev)
     return dev->device->vector_f32 >= 16 ? 12 : 6;
 }
 
-static int64_t blocks(int64_t n, int64_t size)
-{
-    return (n + size - 1) / size;
-}
-
 /* Is b, of k lines `stride` bytes apart, worth copying into panels for m rows of results? Yes if
  * it is read often (measured), or if a panel read in place would fall on so few sets of a usual
  * second-level cache (2048 of 64 bytes) that it needs more than half of their 16 ways. */
@@ -108,10 +103,10 @@ static int64_t least(int64_t a, int64_t b)
 static void cpu_range(ocl_call *call, const ocl_product *p, int64_t panels, cuts *cut,
                       weft_cl_launch *l)
 {
-    int64_t rows = ocl_rows(call->dev), tiles = blocks(p->m, rows);
+    int64_t rows = ocl_rows(call->dev), tiles = ocl_blocks(p->m, rows);
     int64_t line = rows * p->k * (p->f64 ? 8 : 4), fit = line ? BLOCK_BYTES / line : tiles;
     int64_t block = least(tiles, fit < 1 ? 1 : fit);
-    cut->blocks = blocks(tiles, block);
+    cut->blocks = ocl_blocks(tiles, block);
     l->global[0] = (size_t)block;
     l->global[1] = (size_t)panels;
     l->global[2] = (size_t)(p->z * cut->blocks);
@@ -120,7 +115,7 @@ static void cpu_range(ocl_call *call, const ocl_product *p, int64_t panels, cuts
 /* Packs what has to be packed, then multiplies. */
 static weft_status own_cpu(ocl_call *call, const ocl_product *p)
 {
-    int64_t panel = 2 * (int64_t)ocl_lanes(call->dev, p->f64), panels = blocks(p->n, panel);
+    int64_t panel = 2 * (int64_t)ocl_lanes(call->dev, p->f64), panels = ocl_blocks(p->n, panel);
     int all = p->b_cs != 1 || ocl_pack_pays(p->m, p->k, p->b_rs * (p->f64 ? 8 : 4));
     cuts cut = { .first_packed = all ? 0 : p->n / panel };
     int64_t packed = panels - cut.first_packed;
@@ -140,7 +135,7 @@ static weft_status own_cpu(ocl_call *call, const ocl_product *p)
                                 .views = views,
                                 .ints = ints };
         pack.global[0] = (size_t)packed;
-        pack.global[1] = (size_t)blocks(p->k, 64);
+        pack.global[1] = (size_t)ocl_blocks(p->k, 64);
         pack.global[2] = (size_t)p->z;
         if ((st = ocl_record_launch(call, p->program, &pack))) return st;
     } else {
@@ -155,7 +150,7 @@ static weft_status own_gpu(ocl_call *call, const ocl_product *p)
     const ocl_device *device = call->dev->device;
     cuts none = { .w = { .struct_size = sizeof none.w } };
     weft_cl_launch l = { .kernel = "gemm_64", .local = { 16, 16, 1 } };
-    int64_t side = 64, large = blocks(p->m, 128) * blocks(p->n, 128) * p->z;
+    int64_t side = 64, large = ocl_blocks(p->m, 128) * ocl_blocks(p->n, 128) * p->z;
     if (device->max_group < 256 || device->local_memory < (p->f64 ? 40960 : 20480)) {
         l = (weft_cl_launch){ .kernel = "gemm_simple" };
         l.global[0] = (size_t)(p->m * p->n);
@@ -167,8 +162,8 @@ static weft_status own_gpu(ocl_call *call, const ocl_product *p)
         l.kernel = "gemm_128";
         side = 128;
     }
-    l.global[0] = (size_t)(16 * blocks(p->m, side));
-    l.global[1] = (size_t)(16 * blocks(p->n, side));
+    l.global[0] = (size_t)(16 * ocl_blocks(p->m, side));
+    l.global[1] = (size_t)(16 * ocl_blocks(p->n, side));
     l.global[2] = (size_t)p->z;
     return launch_product(call, p, &none, &l);
 }

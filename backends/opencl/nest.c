@@ -38,6 +38,14 @@ void ocl_nest_axes(ocl_nest *nest, const weft_operand *operand, const int32_t *a
     ocl_nest_merge(nest);
 }
 
+void ocl_nest_range(ocl_nest *nest, const weft_operand *operand, int32_t from, int32_t to)
+{
+    int32_t axes[WEFT_MAX_RANK];
+    for (int32_t k = from; k < to; k++)
+        axes[k - from] = k;
+    ocl_nest_axes(nest, operand, axes, (uint32_t)(to - from));
+}
+
 void ocl_nest_add(ocl_nest *nest, const weft_operand *operand)
 {
     uint32_t skip = nest->rank - (uint32_t)operand->rank;

@@ -54,6 +54,19 @@ int ocl_conv_all_numbers(const ocl_conv *c)
     return c->x_stride[0] >= 0 && c->x_stride[SPATIAL + 1] >= 0;
 }
 
+int64_t ocl_conv_rows(const weft_dev *dev, int f64, int64_t filters, int64_t *vectors)
+{
+    *vectors = filters > (int64_t)ocl_lanes(dev, f64) ? 2 : 1;
+    return ocl_rows(dev) == 12 ? 14 : *vectors == 2 ? 6 : 12;
+}
+
+int64_t ocl_conv_cut(int64_t whole, int64_t most, int64_t *last)
+{
+    int64_t each = ocl_blocks(whole, ocl_blocks(whole, most));
+    *last = whole - (ocl_blocks(whole, each) - 1) * each;
+    return each;
+}
+
 static int64_t divisor(int64_t a, int64_t b)
 {
     return b ? divisor(b, a % b) : a;
@@ -101,21 +114,14 @@ static form form_of(const weft_dev *dev, const shape *s)
     return !dense ? SIMPLE : phase_of(s, SPATIAL - 1, c->y[SPATIAL - 1]) >= 6 ? ROW : FLAT;
 }
 
-/* Rows are cut into tiles of equal size, the last perhaps shorter, as large as the registers
- * allow. */
+/* A row is cut into tiles as large as the registers allow; flat tiles are of one size. */
 static void tiles(const weft_dev *dev, int f64, shape *s)
 {
-    int many = ocl_rows(dev) == 12;
-    int64_t width = phase_of(s, SPATIAL - 1, s->c.y[SPATIAL - 1]), lanes = ocl_lanes(dev, f64);
-    s->vectors = s->c.filters > lanes ? 2 : 1;
-    int64_t most = many ? 14 : s->vectors == 2 ? 6 : 12;
-    s->tile = many ? 8 : 6;
+    int64_t most = ocl_conv_rows(dev, f64, s->c.filters, &s->vectors);
+    s->tile = ocl_rows(dev) == 12 ? 8 : 6;
     s->rest = 1;
-    if (s->form != ROW) return;
-    int64_t n = (width + most - 1) / most;
-    s->tile = (width + n - 1) / n;
-    n = (width + s->tile - 1) / s->tile;
-    s->rest = width - (n - 1) * s->tile;
+    if (s->form == ROW)
+        s->tile = ocl_conv_cut(phase_of(s, SPATIAL - 1, s->c.y[SPATIAL - 1]), most, &s->rest);
 }
 
 static int is_transposed(const weft_step *step)
@@ -126,20 +132,18 @@ static int is_transposed(const weft_step *step)
 static shape shape_of(const weft_dev *dev, const weft_step *step)
 {
     const weft_operand *in = step->in[0], *w = step->in[1], *out = step->out[0];
-    int32_t axes[WEFT_MAX_RANK], last = in->rank - 1;
+    int32_t last = in->rank - 1;
     shape s = { .steps = { 1, 1, 1 }, .every = { 1, 1, 1 }, .transposed = is_transposed(step) };
-    for (int32_t k = 0; k <= last; k++)
-        axes[k] = k;
     if (s.transposed) {
         s.c = ocl_conv_of(step, &(ocl_conv_operands){ out, w, in });
         transpose(&s);
-        ocl_nest_axes(&s.w_k, w, axes, (uint32_t)last - 1);
-        ocl_nest_axes(&s.w_c, w, axes + last - 1, 1);
+        ocl_nest_range(&s.w_k, w, 0, last - 1);
+        ocl_nest_range(&s.w_c, w, last - 1, last);
     } else {
         s.c = ocl_conv_of(step, &(ocl_conv_operands){ in, w, out });
-        ocl_nest_axes(&s.w_k, w, axes, (uint32_t)last);
+        ocl_nest_range(&s.w_k, w, 0, last);
     }
-    ocl_nest_axes(&s.w_f, w, axes + last, 1);
+    ocl_nest_range(&s.w_f, w, last, last + 1);
     s.form = form_of(dev, &s);
     tiles(dev, ocl_step_f64(step), &s);
     return s;
@@ -235,17 +239,12 @@ static weft_status launch(ocl_call *call, const weft_view *packed, int64_t first
     return ocl_services.launch(base, l);
 }
 
-static int64_t blocks(int64_t n, int64_t size)
-{
-    return (n + size - 1) / size;
-}
-
 /* Rows and flat tiles: filters are read in place where whole vectors of them lie side by side, the
  * others are packed first. */
 static weft_status panels(ocl_call *call, const shape *s, int64_t pixels, weft_cl_launch *l)
 {
     int64_t panel = s->vectors * (int64_t)ocl_lanes(call->dev, call->f64),
-            n = blocks(s->c.filters, panel);
+            n = ocl_blocks(s->c.filters, panel);
     int64_t rows = s->c.k[0] * s->c.k[1] * s->c.k[2] * s->c.channels;
     int direct =
         !s->transposed && s->w_k.rank <= 1 && (s->w_f.rank == 0 || s->w_f.stride[0][0] == 1);
@@ -267,7 +266,7 @@ static weft_status panels(ocl_call *call, const shape *s, int64_t pixels, weft_c
                                 .views = views,
                                 .ints = &first };
         pack.global[0] = (size_t)(n - first);
-        pack.global[1] = (size_t)blocks(rows, 64);
+        pack.global[1] = (size_t)ocl_blocks(rows, 64);
         pack.global[2] = (size_t)s->c.groups;
         st = ocl_services.launch(&call->base, &pack);
     } else {
@@ -285,7 +284,7 @@ static weft_status gpu_tiles(ocl_call *call, const shape *s, weft_cl_launch *l)
         phases *= s->steps[a];
         pixels *= phase_of(s, a, s->c.y[a]);
     }
-    large = blocks(pixels, 128) * blocks(s->c.filters, 128) * s->c.groups * phases;
+    large = ocl_blocks(pixels, 128) * ocl_blocks(s->c.filters, 128) * s->c.groups * phases;
     l->kernel = "conv_64";
     if (s->c.filters > 64 && large >= 2 * (int64_t)device->info.compute_units && !call->f64) {
         l->kernel = "conv_128";
@@ -293,8 +292,8 @@ static weft_status gpu_tiles(ocl_call *call, const shape *s, weft_cl_launch *l)
     }
     l->local[0] = l->local[1] = 16;
     l->local[2] = 1;
-    l->global[0] = (size_t)(16 * blocks(pixels, side));
-    l->global[1] = (size_t)(16 * blocks(s->c.filters, side) * s->c.groups);
+    l->global[0] = (size_t)(16 * ocl_blocks(pixels, side));
+    l->global[1] = (size_t)(16 * ocl_blocks(s->c.filters, side) * s->c.groups);
     l->global[2] = (size_t)phases;
     return launch(call, &none, 0, l);
 }
@@ -313,17 +312,17 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     switch (how) {
     case ROW:
         l.kernel = "conv_row";
-        l.global[0] = (size_t)(steps * blocks(phase_of(&s, SPATIAL - 1, width), s.tile));
+        l.global[0] = (size_t)(steps * ocl_blocks(phase_of(&s, SPATIAL - 1, width), s.tile));
         l.global[1] = (size_t)(pixels / width);
         return panels(call, &s, pixels, &l);
     case FLAT:
         l.kernel = "conv_flat";
-        l.global[0] = (size_t)blocks(pixels, s.tile);
+        l.global[0] = (size_t)ocl_blocks(pixels, s.tile);
         l.global[1] = 1;
         return panels(call, &s, pixels, &l);
     case DEPTH:
         l = (weft_cl_launch){ .kernel = "conv_depth", .local = { 1, 1, 1 } };
-        l.global[0] = (size_t)blocks(filters, 32);
+        l.global[0] = (size_t)ocl_blocks(filters, 32);
         l.global[1] = (size_t)(pixels / width);
         l.global[2] = 1;
         break;
@@ -334,14 +333,6 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
 }
 
 /* ---- 1 x 1 ---- */
-static void lines_of(ocl_nest *nest, const weft_operand *o)
-{
-    int32_t axes[WEFT_MAX_RANK];
-    for (int32_t k = 0; k < o->rank; k++)
-        axes[k] = k;
-    ocl_nest_axes(nest, o, axes, (uint32_t)o->rank - 1);
-}
-
 static weft_status write_point(ocl_source *src)
 {
     int32_t rank = src->step->out[0]->rank;
@@ -361,8 +352,8 @@ static weft_status enqueue_point(const weft_kernel_call *base, const weft_cl *cl
     const weft_view *x = base->in[0], *w = base->in[1], *y = base->out[0];
     int32_t last = x->rank - 1, turned = is_transposed(call->step);
     ocl_nest xm, ym;
-    lines_of(&xm, call->step->in[0]);
-    lines_of(&ym, call->step->out[0]);
+    ocl_nest_range(&xm, call->step->in[0], 0, last);
+    ocl_nest_range(&ym, call->step->out[0], 0, last);
     ocl_product p = { .program = call->program,
                       .a = *x,
                       .b = *w,
@@ -388,9 +379,7 @@ static weft_status enqueue_point(const weft_kernel_call *base, const weft_cl *cl
     return ocl_product_record(call, &p);
 }
 
-#define FLAGS                                                                   \
-    WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED | \
-        WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64
+enum { FLAGS = OCL_ANY_LAYOUT | WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64 };
 
 static const ocl_op point = {
     .name = "conv",
@@ -412,25 +401,19 @@ static const ocl_op *refine(const weft_step *step)
     for (int32_t k = 0; k < 2 * SPATIAL; k++)
         if (pads[k] != 0) return NULL;
     if (step->attr_i(step, "groups") != 1) return NULL;
-    lines_of(&xm, x);
-    lines_of(&ym, step->out[0]);
+    ocl_nest_range(&xm, x, 0, x->rank - 1);
+    ocl_nest_range(&ym, step->out[0], 0, x->rank - 1);
     return xm.rank <= 1 && ym.rank <= 1 ? &point : NULL;
 }
 
-const ocl_op ocl_op_conv = {
-    .name = "conv",
-    .file = "conv.cl",
-    .source = weft_cl_conv,
-    .kernel = { .struct_size = sizeof(weft_cl_kernel), .flags = FLAGS, .enqueue = enqueue },
-    .write = write,
-    .refine = refine,
-};
-
-const ocl_op ocl_op_conv_input_grad = {
-    .name = "conv_input_grad",
-    .file = "conv.cl",
-    .source = weft_cl_conv,
-    .kernel = { .struct_size = sizeof(weft_cl_kernel), .flags = FLAGS, .enqueue = enqueue },
-    .write = write,
-    .refine = refine,
-};
+#define CONV(op)                                                                                 \
+    const ocl_op ocl_op_##op = {                                                                 \
+        .name = #op,                                                                             \
+        .file = "conv.cl",                                                                       \
+        .source = weft_cl_conv,                                                                  \
+        .kernel = { .struct_size = sizeof(weft_cl_kernel), .flags = FLAGS, .enqueue = enqueue }, \
+        .write = write,                                                                          \
+        .refine = refine,                                                                        \
+    }
+CONV(conv);
+CONV(conv_input_grad);

@@ -19,11 +19,6 @@ typedef struct shape {
     form form;
 } shape;
 
-static int64_t blocks(int64_t n, int64_t size)
-{
-    return (n + size - 1) / size;
-}
-
 static int64_t limit(int64_t value, int64_t low, int64_t high)
 {
     return value < low ? low : value < high ? value : high;
@@ -43,26 +38,21 @@ static form form_of(const weft_dev *dev, const ocl_conv *c)
     return c->filters >= 4 || c->groups == 1 ? TILES : SIMPLE;
 }
 
-/* Rows of a tile: channels of one tap, or, if those are few, several taps of a row of the filter.
- * Tiles of equal size, the last perhaps shorter, as large as the registers allow. */
+/* Rows of a tile: channels of one tap or, if those are few, several taps of a row of the filter. */
 static void tile_rows(const weft_dev *dev, int f64, shape *s)
 {
     const ocl_conv *c = &s->c;
-    int64_t lanes = ocl_lanes(dev, f64), n, width = c->k[OCL_SPATIAL - 1];
-    s->vectors = c->filters > lanes ? 2 : 1;
-    int64_t most = ocl_rows(dev) == 12 ? 14 : s->vectors == 2 ? 6 : 12;
+    int64_t width = c->k[OCL_SPATIAL - 1];
+    int64_t most = ocl_conv_rows(dev, f64, c->filters, &s->vectors);
     s->taps = 1;
     s->chans = s->last = c->channels;
     if (!c->channels) return;
     if (c->channels <= ROWS_FEW && 2 * c->channels <= most && width > 1) {
-        n = blocks(width, limit(most / c->channels, 1, width));
-        s->taps = blocks(width, n);
-        s->last = (width - (blocks(width, s->taps) - 1) * s->taps) * c->channels;
+        s->taps = ocl_conv_cut(width, limit(most / c->channels, 1, width), &s->last);
+        s->last *= c->channels;
         return;
     }
-    n = blocks(c->channels, most);
-    s->chans = blocks(c->channels, n);
-    s->last = c->channels - (blocks(c->channels, s->chans) - 1) * s->chans;
+    s->chans = ocl_conv_cut(c->channels, most, &s->last);
 }
 
 static shape shape_of(const weft_dev *dev, const weft_step *step)
@@ -102,7 +92,7 @@ static int64_t parts_of(const job *j)
     int64_t all = j->units * j->pixels, dw = j->rows * c->groups * c->filters * size;
     int64_t x = (int64_t)j->call->base.in[0]->count, dy = (int64_t)j->call->base.in[1]->count;
     int64_t most = limit(SUMS_BYTES / (dw + 1), 1, j->units > 0 ? j->units : 1);
-    int64_t busy = blocks(4 * cores, j->items), cached = 1;
+    int64_t busy = ocl_blocks(4 * cores, j->items), cached = 1;
     busy = limit(busy, 1, limit(all / 64, 1, all + 1));
     if (j->call->dev->cpu) cached = limit((x + dy) * size / PART_BYTES, 1, all / LEAST_PIXELS + 1);
     return limit(busy > cached ? busy : cached, 1, most);
@@ -125,10 +115,10 @@ static weft_status start(job *j, const weft_view *sums, int64_t span, int64_t pa
 static weft_status run_parts(job *j, int axis)
 {
     const weft_view *dw = j->call->base.out[0];
-    int64_t parts = parts_of(j), span = blocks(j->units, parts);
+    int64_t parts = parts_of(j), span = ocl_blocks(j->units, parts);
     weft_view sums = { .struct_size = sizeof sums };
     weft_status st;
-    parts = limit(span ? blocks(j->units, span) : 1, 1, parts);
+    parts = limit(span ? ocl_blocks(j->units, span) : 1, 1, parts);
     if (parts > 1) sums = ocl_work(j->call, dw->dtype, 0, (uint64_t)parts * dw->count);
     j->launch.global[axis] = (size_t)parts;
     if ((st = start(j, &sums, span, parts)) || parts == 1) return st;
@@ -144,14 +134,14 @@ static weft_status gpu_tiles(job *j)
     j->pixels = 1;
     j->launch = (weft_cl_launch){ .kernel = "conv_filter_64", .local = { 16, 16, 1 } };
     if (c->filters > 64 && j->rows > 64 && !j->call->f64 &&
-        blocks(j->rows, 128) * blocks(c->filters, 128) * c->groups * (j->units / 256) >=
+        ocl_blocks(j->rows, 128) * ocl_blocks(c->filters, 128) * c->groups * (j->units / 256) >=
             2 * cores) {
         j->launch.kernel = "conv_filter_128";
         side = 128;
     }
-    j->launch.global[0] = (size_t)(16 * blocks(j->rows, side));
-    j->launch.global[1] = (size_t)(16 * blocks(c->filters, side) * c->groups);
-    j->items = blocks(j->rows, side) * blocks(c->filters, side) * c->groups;
+    j->launch.global[0] = (size_t)(16 * ocl_blocks(j->rows, side));
+    j->launch.global[1] = (size_t)(16 * ocl_blocks(c->filters, side) * c->groups);
+    j->items = ocl_blocks(j->rows, side) * ocl_blocks(c->filters, side) * c->groups;
     return run_parts(j, 2);
 }
 
@@ -160,10 +150,10 @@ static weft_status cpu_tiles(job *j)
     const shape *s = j->s;
     const ocl_conv *c = &s->c;
     int64_t panel = s->vectors * (int64_t)ocl_lanes(j->call->dev, j->call->f64);
-    int64_t lines = blocks(c->k[OCL_SPATIAL - 1], s->taps) * blocks(c->channels, s->chans);
+    int64_t lines = ocl_blocks(c->k[OCL_SPATIAL - 1], s->taps) * ocl_blocks(c->channels, s->chans);
     j->launch = (weft_cl_launch){ .kernel = "conv_filter_tile", .local = { 1, 1, 1 } };
     j->launch.global[0] = (size_t)(c->k[0] * c->k[1] * lines);
-    j->launch.global[1] = (size_t)(blocks(c->filters, panel) * c->groups);
+    j->launch.global[1] = (size_t)(ocl_blocks(c->filters, panel) * c->groups);
     j->items = (int64_t)(j->launch.global[0] * j->launch.global[1]);
     return run_parts(j, 2);
 }
@@ -171,7 +161,7 @@ static weft_status cpu_tiles(job *j)
 static weft_status depthwise(job *j)
 {
     j->launch = (weft_cl_launch){ .kernel = "conv_filter_depth", .local = { 1, 1, 1 } };
-    j->launch.global[0] = (size_t)blocks(j->s->c.groups, 32);
+    j->launch.global[0] = (size_t)ocl_blocks(j->s->c.groups, 32);
     j->launch.global[1] = (size_t)j->rows;
     j->items = (int64_t)j->launch.global[0] * j->rows;
     return run_parts(j, 2);
@@ -182,7 +172,7 @@ static weft_status simple(job *j)
     j->launch = (weft_cl_launch){ .kernel = "conv_filter_simple" };
     j->launch.global[0] = j->call->base.out[0]->count;
     j->launch.global[2] = 1;
-    j->items = blocks((int64_t)j->launch.global[0], 64);
+    j->items = ocl_blocks((int64_t)j->launch.global[0], 64);
     return run_parts(j, 1);
 }
 
@@ -191,11 +181,8 @@ static weft_status simple(job *j)
 /* The step between the lines of v, if one step does it: dense lines, the last axis apart. */
 static int even_lines(const weft_operand *o, int64_t batch, int64_t *step)
 {
-    int32_t axes[WEFT_MAX_RANK];
     ocl_nest nest;
-    for (int32_t k = 0; k < o->rank; k++)
-        axes[k] = k;
-    ocl_nest_axes(&nest, o, axes, (uint32_t)o->rank - 1);
+    ocl_nest_range(&nest, o, 0, o->rank - 1);
     *step = nest.rank ? ocl_group_stride(&nest, batch) : o->dim[o->rank - 1];
     return nest.rank <= 1 && o->stride[o->rank - 1] == 1 && *step >= o->dim[o->rank - 1];
 }
@@ -211,7 +198,7 @@ static int as_product(const job *j, weft_gemm *g)
     if (c->groups != 1 || j->rows != c->channels || !ocl_conv_all_numbers(c)) return 0;
     for (int a = 0; a < OCL_SPATIAL; a++)
         if (c->stride[a] != 1 || c->low[a] || c->x[a] != c->y[a]) return 0;
-    if (blocks(c->channels, rows) * blocks(c->filters, cols) < 4 * cores) return 0;
+    if (ocl_blocks(c->channels, rows) * ocl_blocks(c->filters, cols) < 4 * cores) return 0;
     *g = (weft_gemm){ .struct_size = sizeof *g,
                       .trans_a = 1,
                       .m = c->channels,

@@ -17,14 +17,6 @@ typedef struct shape {
     ocl_nest table_outer, table_inner, j, rows_outer, rows_mid, rows_inner;
 } shape;
 
-static void range(ocl_nest *nest, const weft_operand *o, int32_t from, int32_t to)
-{
-    int32_t axes[WEFT_MAX_RANK];
-    for (int32_t k = from; k < to; k++)
-        axes[k - from] = k;
-    ocl_nest_axes(nest, o, axes, (uint32_t)(to - from));
-}
-
 static shape shape_of(const weft_step *step, int adds)
 {
     shape s = { .axis = (int32_t)step->attr_i(step, "axis") };
@@ -33,12 +25,12 @@ static shape shape_of(const weft_step *step, int adds)
     s.rows = adds ? step->in[1] : step->out[0];
     if (s.axis < 0) s.axis += s.table->rank;
     s.last = s.axis + s.indices->rank;
-    range(&s.table_outer, s.table, 0, s.axis);
-    range(&s.table_inner, s.table, s.axis + 1, s.table->rank);
-    range(&s.j, s.indices, 0, s.indices->rank);
-    range(&s.rows_outer, s.rows, 0, s.axis);
-    range(&s.rows_mid, s.rows, s.axis, s.last);
-    range(&s.rows_inner, s.rows, s.last, s.rows->rank);
+    ocl_nest_range(&s.table_outer, s.table, 0, s.axis);
+    ocl_nest_range(&s.table_inner, s.table, s.axis + 1, s.table->rank);
+    ocl_nest_range(&s.j, s.indices, 0, s.indices->rank);
+    ocl_nest_range(&s.rows_outer, s.rows, 0, s.axis);
+    ocl_nest_range(&s.rows_mid, s.rows, s.axis, s.last);
+    ocl_nest_range(&s.rows_inner, s.rows, s.last, s.rows->rank);
     return s;
 }
 
@@ -197,17 +189,13 @@ static weft_status scatter_add(const weft_kernel_call *base, const weft_cl *cl)
     return cl->launch(base, &l);
 }
 
-enum {
-    ANY_LAYOUT = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |
-                 WEFT_KERNEL_OUT_PITCHED
-};
 const ocl_op ocl_op_gather = {
     .name = "gather",
     .file = "gather.cl",
     .source = weft_cl_gather,
     .moves_bits = 1,
     .kernel = { .struct_size = sizeof(weft_cl_kernel),
-                .flags = ANY_LAYOUT | WEFT_KERNEL_ANY_DTYPE,
+                .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_ANY_DTYPE,
                 .supports = gather_supports,
                 .enqueue = gather },
     .write = write_gather,
@@ -217,7 +205,7 @@ const ocl_op ocl_op_scatter_add = {
     .file = "gather.cl",
     .source = weft_cl_gather,
     .kernel = { .struct_size = sizeof(weft_cl_kernel),
-                .flags = ANY_LAYOUT | WEFT_KERNEL_ANY_DTYPE,
+                .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_ANY_DTYPE,
                 .supports = scatter_add_supports,
                 .enqueue = scatter_add },
     .write = write_scatter_add,

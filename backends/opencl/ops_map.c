@@ -219,8 +219,7 @@ const ocl_op ocl_op_map = {
     .name = "map",
     .file = "map",
     .kernel = { .struct_size = sizeof(weft_cl_kernel),
-                .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |
-                         WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_INPLACE | WEFT_KERNEL_ANY_DTYPE,
+                .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_INPLACE | WEFT_KERNEL_ANY_DTYPE,
                 .supports = supports,
                 .enqueue = enqueue },
     .write = write,

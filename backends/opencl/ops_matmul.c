@@ -26,17 +26,14 @@ static shape shape_of(const weft_step *step)
 {
     const weft_operand *a = step->in[0], *b = step->in[1], *c = step->out[0];
     int ta = step->attr_i(step, "transpose_a") != 0, tb = step->attr_i(step, "transpose_b") != 0;
-    int32_t axes[WEFT_MAX_RANK];
     shape s = { .a_row = a->rank - (ta ? 1 : 2),
                 .a_col = a->rank - (ta ? 2 : 1),
                 .b_row = b->rank - (tb ? 1 : 2),
                 .b_col = b->rank - (tb ? 2 : 1),
                 .rank = c->rank };
-    for (int32_t k = 0; k < c->rank; k++)
-        axes[k] = k;
     if (b->rank == 2 && a->rank > 2 && !ta) {
-        ocl_nest_axes(&s.a_m, a, axes, (uint32_t)a->rank - 1);
-        ocl_nest_axes(&s.c_m, c, axes, (uint32_t)c->rank - 1);
+        ocl_nest_range(&s.a_m, a, 0, a->rank - 1);
+        ocl_nest_range(&s.c_m, c, 0, c->rank - 1);
         s.flat = s.a_m.rank <= 1 && s.c_m.rank <= 1;
     }
     if (s.flat) return s;
@@ -101,8 +98,7 @@ const ocl_op ocl_op_matmul = {
     .file = "gemm.cl",
     .source = weft_cl_gemm,
     .kernel = { .struct_size = sizeof(weft_cl_kernel),
-                .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |
-                         WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64,
+                .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64,
                 .enqueue = enqueue },
     .write = write,
 };

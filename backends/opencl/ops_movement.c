@@ -75,17 +75,15 @@ static weft_status count(const weft_kernel_call *base, const weft_cl *cl)
     return cl->fill(base, base->out[0], product);
 }
 
-#define MOVE(op, takes)                                                         \
-    const ocl_op ocl_op_##op = {                                                \
-        .name = #op,                                                            \
-        .file = "movement.cl",                                                  \
-        .moves_bits = 1,                                                        \
-        .kernel = { .struct_size = sizeof(weft_cl_kernel),                      \
-                    .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | \
-                             WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | \
-                             WEFT_KERNEL_ANY_DTYPE,                             \
-                    .supports = takes,                                          \
-                    .enqueue = op },                                            \
+#define MOVE(op, takes)                                              \
+    const ocl_op ocl_op_##op = {                                     \
+        .name = #op,                                                 \
+        .file = "movement.cl",                                       \
+        .moves_bits = 1,                                             \
+        .kernel = { .struct_size = sizeof(weft_cl_kernel),           \
+                    .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_ANY_DTYPE, \
+                    .supports = takes,                               \
+                    .enqueue = op },                                 \
     }
 MOVE(copy, NULL);
 MOVE(pad, pad_supports);

@@ -25,8 +25,7 @@ const ocl_op ocl_op_random = {
     .file = "random.cl",
     .source = weft_cl_random,
     .kernel = { .struct_size = sizeof(weft_cl_kernel),
-                .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |
-                         WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_ANY_DTYPE,
+                .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_ANY_DTYPE,
                 .kernel = "random",
                 .range = range },
     .write = write,

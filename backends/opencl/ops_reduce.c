@@ -257,8 +257,7 @@ const ocl_op ocl_op_reduce = {
     .file = "reduce.cl",
     .source = weft_cl_reduce,
     .kernel = { .struct_size = sizeof(weft_cl_kernel),
-                .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |
-                         WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_ANY_DTYPE,
+                .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_ANY_DTYPE,
                 .enqueue = enqueue },
     .raw = raw,
     .write = write,

@@ -99,16 +99,15 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     return cl->launch(base, &l);
 }
 
-#define SOFTMAX(op, text, writer)                                                                \
-    const ocl_op ocl_op_##op = {                                                                 \
-        .name = text,                                                                            \
-        .file = "softmax.cl",                                                                    \
-        .source = weft_cl_softmax,                                                               \
-        .kernel = { .struct_size = sizeof(weft_cl_kernel),                                       \
-                    .flags = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED |                  \
-                             WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_F64, \
-                    .enqueue = enqueue },                                                        \
-        .write = writer,                                                                         \
+#define SOFTMAX(op, text, writer)                              \
+    const ocl_op ocl_op_##op = {                               \
+        .name = text,                                          \
+        .file = "softmax.cl",                                  \
+        .source = weft_cl_softmax,                             \
+        .kernel = { .struct_size = sizeof(weft_cl_kernel),     \
+                    .flags = OCL_ANY_LAYOUT | WEFT_KERNEL_F64, \
+                    .enqueue = enqueue },                      \
+        .write = writer,                                       \
     }
 SOFTMAX(softmax, "softmax", write);
 SOFTMAX(log_softmax, "log_softmax", write_log);

@@ -5,6 +5,12 @@
 #include <weft/map.h>
 #include "ocl.h"
 
+/* Blocks of `size` > 0 that n >= 0 things fill, the last one perhaps in part. */
+static inline int64_t ocl_blocks(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
 /* ---- sizes that may depend on the batch: -c is c * batch ---- */
 int64_t ocl_at(int64_t symbol, int64_t batch);
 int ocl_symbol_mul(int64_t a, int64_t b, int64_t *product); /* 0: no such symbol */
@@ -18,6 +24,8 @@ typedef struct ocl_nest {
 } ocl_nest;
 /* The loops of one operand along some of its axes, in that order, merged. */
 void ocl_nest_axes(ocl_nest *nest, const weft_operand *operand, const int32_t *axes, uint32_t n);
+/* The same along the axes from .. to - 1; none: a nest of rank 0. */
+void ocl_nest_range(ocl_nest *nest, const weft_operand *operand, int32_t from, int32_t to);
 /* Operand broadcast to dims (numpy's rule), as tensor number nest->n++. */
 void ocl_nest_add(ocl_nest *nest, const weft_operand *operand);
 /* Drops dimensions of 1 and joins neighbours that all tensors walk as one. */
@@ -146,6 +154,11 @@ void ocl_release_exe(weft_dev *dev, weft_exe *exe);
 weft_status ocl_check_indices(weft_dev *dev); /* after the queue is done */
 
 /* ---- the core's ops ---- */
+/* Flags of a kernel that takes views of any strides, and makes them. */
+enum {
+    OCL_ANY_LAYOUT = WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_IN_PITCHED |
+                     WEFT_KERNEL_OUT_PITCHED
+};
 struct ocl_op {
     const char *name, *file;     /* "reduce", "reduce.cl" */
     const unsigned char *source; /* NULL: write() writes it all, or nothing is to be compiled */
