@@ -77,12 +77,11 @@ static weft_status build_dropout(weft_build *b)
 /* Whole channels: the mask is 1 along every axis between the batch and them. */
 static weft_status build_spatial(weft_build *b)
 {
-    const char *format = b->api->attr_s(b, "data_format");
     weft_spec mask;
     int32_t i, channels;
 
     if (b->api->spec(b, weft_in(b, 0), &mask)) return WEFT_E_SHAPE;
-    channels = format && format[9] == 'f' ? 1 : mask.rank - 1; /* "channels_first" */
+    channels = weft_channels_first(b) ? 1 : mask.rank - 1;
     for (i = 1; i < mask.rank; i++)
         if (i != channels) mask.dim[i] = 1;
     return drop(b, &mask);

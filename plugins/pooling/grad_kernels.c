@@ -40,15 +40,9 @@ static void get_grad(const weft_kernel_call *c, const weft_view *dy, grad *g)
                  .channels = dx->dim[dx->rank - 1],
                  .f64 = dx->dtype == WEFT_F64 };
     for (i = 0; i < 3; i++)
-        g->size[i] = g->stride[i] = g->in[i] = g->out[i] = 1;
-    c->attr_v(c, "size", g->size, 3);
-    c->attr_v(c, "strides", g->stride, 3);
-    c->attr_v(c, "pads", g->low, 3);
-    for (i = 0; i < 3; i++) {
-        if (i >= axes) {
-            g->low[i] = 0;
-            continue;
-        }
+        g->in[i] = g->out[i] = 1;
+    pooling_numbers(c, axes, g->size, g->stride, g->low);
+    for (i = 0; i < axes; i++) {
         g->in[i] = dx->dim[i + 1];
         g->out[i] = dy->dim[i + 1];
     }

@@ -73,14 +73,6 @@ typedef struct spread {
     int64_t size; /* elements of a window */
 } spread;
 
-static weft_val reshape(weft_build *b, weft_val v, const int64_t *dim, int rank)
-{
-    char text[256];
-
-    return weft_opf(b, "reshape", v, "shape=%s",
-                    weft_ints_text(text, sizeof text, dim, (uint32_t)rank));
-}
-
 /* stride - 1 zeros behind each element of every spatial axis. */
 static weft_val dilate(weft_build *b, const spread *s, weft_val v)
 {
@@ -97,13 +89,13 @@ static weft_val dilate(weft_build *b, const spread *s, weft_val v)
     if (!wide) return v;
     dim[0] = s->out.dim[0];
     dim[rank - 1] = s->out.dim[1 + s->axes];
-    v = weft_opf(b, "pad", reshape(b, v, dim, rank), "low=%s high=%s",
+    v = weft_opf(b, "pad", weft_op_ints(b, "reshape", v, "shape", dim, rank), "low=%s high=%s",
                  weft_ints_text(t_low, sizeof t_low, low, (uint32_t)rank),
                  weft_ints_text(t_high, sizeof t_high, high, (uint32_t)rank));
     for (i = 0; i < s->axes; i++)
         dim[1 + i] = s->out.dim[1 + i] * s->w[i].stride;
     dim[1 + s->axes] = s->out.dim[1 + s->axes];
-    return reshape(b, v, dim, 2 + s->axes);
+    return weft_op_ints(b, "reshape", v, "shape", dim, 2 + s->axes);
 }
 
 /* v, of the result's shape, to where that element of each window lies. */
@@ -205,18 +197,14 @@ static const char *same_windows(weft_build *b, char *text, size_t size)
 /* Whole numbers have none. */
 weft_status pooling_max_gradient(weft_build *b)
 {
-    weft_val args[3];
     char attrs[512];
     weft_spec x;
 
     if (b->api->spec(b, weft_in(b, 0), &x)) return WEFT_E_SHAPE;
     if (x.dtype != WEFT_F32 && x.dtype != WEFT_F64) return WEFT_OK;
-    args[0] = weft_in(b, 0);
-    args[1] = b->api->fwd(b, 0);
-    args[2] = b->api->dout(b, 0);
-    return weft_out(
-        b, 0,
-        b->api->op(b, "max_pool_grad", same_windows(b, attrs, sizeof attrs), args, 3, NULL, 0));
+    return weft_out(b, 0,
+                    weft_op_(b, "max_pool_grad", same_windows(b, attrs, sizeof attrs),
+                             weft_in(b, 0), b->api->fwd(b, 0), b->api->dout(b, 0)));
 }
 
 weft_status pooling_avg_gradient(weft_build *b)
@@ -232,16 +220,9 @@ weft_status pooling_avg_gradient(weft_build *b)
                  weft_ints_text(spatial, sizeof spatial, x.dim + 1, (uint32_t)x.rank - 2)));
 }
 
-#define WINDOW_ATTRS                                                                        \
-    { "size", WEFT_INTS, 0, NULL, "1..65535", "of the window, one number a spatial axis" }, \
-        { "strides", WEFT_INTS,  0,                                                         \
-          NULL,      "1..65535", "how far the window moves, one number a spatial axis" },   \
-    {                                                                                       \
-        "pads", WEFT_INTS, 0, NULL, "0..65535", "before each axis, then behind each axis"   \
-    }
-static const weft_attr max_attrs[] = { WINDOW_ATTRS, { 0 } };
+static const weft_attr max_attrs[] = { POOLING_WINDOW_ATTRS, { 0 } };
 static const weft_attr avg_attrs[] = {
-    WINDOW_ATTRS,
+    POOLING_WINDOW_ATTRS,
     { "spatial", WEFT_INTS, 0, NULL, "0..", "the sizes of x's spatial axes" },
     { 0 },
 };

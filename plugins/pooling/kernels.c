@@ -12,21 +12,29 @@ typedef struct pool {
     int64_t channels, x_channel, y_channel;
 } pool;
 
+void pooling_numbers(const weft_kernel_call *c, int axes, int64_t *size, int64_t *stride,
+                     int64_t *low)
+{
+    int i;
+
+    for (i = 0; i < 3; i++)
+        size[i] = stride[i] = 1;
+    c->attr_v(c, "size", size, 3);
+    c->attr_v(c, "strides", stride, 3);
+    c->attr_v(c, "pads", low, 3);
+    for (i = axes; i < 3; i++)
+        low[i] = 0;
+}
+
 static void get_pool(const weft_kernel_call *c, int max, pool *p)
 {
     int i;
 
     *p = (pool){ .x = c->in[0], .y = c->out[0], .axes = c->in[0]->rank - 2, .max = max };
     for (i = 0; i < 3; i++)
-        p->size[i] = p->stride[i] = p->in[i] = p->out[i] = 1;
-    c->attr_v(c, "size", p->size, 3);
-    c->attr_v(c, "strides", p->stride, 3);
-    c->attr_v(c, "pads", p->low, 3);
-    for (i = 0; i < 3; i++) {
-        if (i >= p->axes) {
-            p->low[i] = 0;
-            continue;
-        }
+        p->in[i] = p->out[i] = 1;
+    pooling_numbers(c, p->axes, p->size, p->stride, p->low);
+    for (i = 0; i < p->axes; i++) {
         p->in[i] = p->x->dim[i + 1];
         p->out[i] = p->y->dim[i + 1];
         p->x_stride[i] = p->x->stride[i + 1];

@@ -220,13 +220,7 @@ static weft_status lower_avg(weft_build *b)
     return weft_out(b, 0, pooling_mean(b, y, &s, &out, w, axes));
 }
 
-static const weft_attr pool_attrs[] = {
-    { "size", WEFT_INTS, 0, NULL, "1..65535", "of the window, one number a spatial axis" },
-    { "strides", WEFT_INTS, 0, NULL, "1..65535",
-      "how far the window moves, one number a spatial axis" },
-    { "pads", WEFT_INTS, 0, NULL, "0..65535", "before each axis, then behind each axis" },
-    { 0 }
-};
+static const weft_attr pool_attrs[] = { POOLING_WINDOW_ATTRS, { 0 } };
 static const char *const cases[] = {
     "size=(2,2) strides=(2,2) pads=(0,0,0,0) : f32 Bx6x6x3",
     "size=(3,2) strides=(2,1) pads=(1,0,1,1) : f32 Bx7x5x4",

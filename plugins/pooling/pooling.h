@@ -22,6 +22,20 @@ extern const weft_ext pooling_max_kernels[], pooling_avg_kernels[], pooling_max_
     pooling_avg_grad_kernels[];
 weft_status pooling_max_gradient(weft_build *b), pooling_avg_gradient(weft_build *b);
 
+/* clang-format off */
+/* The attributes of pooling's ops and of their gradients. */
+#define POOLING_WINDOW_ATTRS \
+    { "size", WEFT_INTS, 0, NULL, "1..65535", "of the window, one number a spatial axis" }, \
+    { "strides", WEFT_INTS, 0, NULL, "1..65535", \
+      "how far the window moves, one number a spatial axis" }, \
+    { "pads", WEFT_INTS, 0, NULL, "0..65535", "before each axis, then behind each axis" }
+/* clang-format on */
+
+/* kernels.c: size, strides and zeros in front of a kernel's windows; of axes that are missing from
+ * the three 1, 1 and 0. */
+void pooling_numbers(const weft_kernel_call *c, int axes, int64_t *size, int64_t *stride,
+                     int64_t *low);
+
 /* ---- ops.c: what pooling and its gradients are lowered with; x: the spec of the input, out: of
  * the result. Failures are kept by the builder. */
 /* The windows of all axes from size, strides and pads; *axes is their number. */

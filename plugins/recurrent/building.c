@@ -1,14 +1,6 @@
 /* What the family's layers, lowerings and gradients are built of. */
 #include "recurrent.h"
 
-weft_val recurrent_map(weft_build *b, const char *expr, const weft_val *x, uint32_t n)
-{
-    char attrs[256];
-
-    snprintf(attrs, sizeof attrs, "expr=\"%s\"", expr);
-    return b->api->op(b, "map", attrs, x, n, NULL, 0);
-}
-
 weft_val recurrent_slice(weft_build *b, weft_val x, int axis, int64_t begin, int64_t size)
 {
     int64_t from[WEFT_MAX_RANK] = { 0 };
@@ -28,19 +20,10 @@ weft_val recurrent_zeros(weft_build *b, const weft_spec *like, int64_t units)
     static const double zero = 0;
     weft_spec one = { like->dtype, 1, { 1 } }; /* of rank 0 it would have no dtype of its own */
     int64_t shape[2];
-    char text[64];
 
     shape[0] = like->dim[0];
     shape[1] = units;
-    return weft_opf(b, "broadcast", b->api->constant(b, &one, &zero), "shape=%s",
-                    weft_ints_text(text, sizeof text, shape, 2));
-}
-
-static weft_val reshape(weft_build *b, weft_val x, const int64_t *shape, uint32_t rank)
-{
-    char text[256];
-
-    return weft_opf(b, "reshape", x, "shape=%s", weft_ints_text(text, sizeof text, shape, rank));
+    return weft_op_ints(b, "broadcast", b->api->constant(b, &one, &zero), "shape", shape, 2);
 }
 
 weft_val recurrent_shift(weft_build *b, weft_val first, weft_val x)
@@ -55,7 +38,7 @@ weft_val recurrent_shift(weft_build *b, weft_val first, weft_val x)
     shape[1] = 1;
     shape[2] = s.dim[2];
     if (first == WEFT_NONE) first = recurrent_zeros(b, &s, s.dim[2]);
-    parts[0] = reshape(b, first, shape, 3);
+    parts[0] = weft_op_ints(b, "reshape", first, "shape", shape, 3);
     if (s.dim[1] == 1) return parts[0];
     parts[1] = recurrent_slice(b, x, 1, 0, s.dim[1] - 1);
     return b->api->op(b, "concat", "axis=1", parts, 2, NULL, 0);
@@ -75,5 +58,5 @@ weft_val recurrent_column(weft_build *b, weft_val mask)
     shape[0] = s.dim[0];
     shape[1] = s.dim[1];
     shape[2] = 1;
-    return reshape(b, mask, shape, 3);
+    return weft_op_ints(b, "reshape", mask, "shape", shape, 3);
 }

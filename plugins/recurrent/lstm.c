@@ -72,13 +72,13 @@ static weft_status find_states(weft_build *b, lstm *l)
 static weft_val drop(weft_build *b, const lstm *l, double rate, int64_t n, int rank)
 {
     int64_t shape[3] = { l->x.dim[0], 1, n };
-    char text[96], attrs[128], expr[96];
+    char text[96], attrs[128];
 
     shape[rank - 1] = n;
     snprintf(attrs, sizeof attrs, "dist=uniform shape=%s",
              weft_ints_text(text, sizeof text, shape, (uint32_t)rank));
-    snprintf(expr, sizeof expr, "select(a>=%.17g,%.17g,0.0)", rate, 1 / (1 - rate));
-    return RECURRENT_MAP(b, expr, weft_random(b, attrs));
+    return weft_opf(b, "map", weft_random(b, attrs), "expr=\"select(a>=%.17g,%.17g,0.0)\"", rate,
+                    1 / (1 - rate));
 }
 
 static weft_val columns(weft_build *b, weft_val x, int gate, int64_t units)

@@ -45,7 +45,7 @@ static void step(weft_build *b, void *user, const weft_val *carry, const weft_va
                  weft_val *carry_out, weft_val *y)
 {
     const loop *l = user;
-    weft_val gate[4], part[4], args[2], dh = carry[0], dc, dz;
+    weft_val gate[4], part[4], dh = carry[0], dc, dz;
     int k;
 
     for (k = 0; k < 4; k++)
@@ -58,9 +58,8 @@ static void step(weft_build *b, void *user, const weft_val *carry, const weft_va
     part[3] = RECURRENT_MAP(b, "a*tanh(b)*(c*(1-c))", dh, x[X_CELLS], gate[3]);
     dz = b->api->op(b, "concat", "axis=1", part, 4, NULL, 0);
     if (l->mask) dz = RECURRENT_MAP(b, "select(a,b,0)", x[l->mask], dz);
-    args[0] = y[0] = dz;
-    args[1] = l->u;
-    carry_out[0] = b->api->op(b, "matmul", "transpose_b=true", args, 2, NULL, 0);
+    y[0] = dz;
+    carry_out[0] = weft_op_(b, "matmul", "transpose_b=true", dz, l->u);
     carry_out[1] = weft_mul(b, dc, gate[1]);
     if (!l->mask) return;
     carry_out[0] = RECURRENT_MAP(b, "select(a,b,c)", x[l->mask], carry_out[0], dh);

@@ -127,12 +127,11 @@ static weft_val fold_steps(weft_build *b, weft_val x)
 {
     weft_spec s;
     int64_t shape[2];
-    char text[64];
 
     if (b->api->spec(b, x, &s)) return 0;
     shape[0] = s.dim[0] * s.dim[1];
     shape[1] = s.dim[2];
-    return weft_opf(b, "reshape", x, "shape=%s", weft_ints_text(text, sizeof text, shape, 2));
+    return weft_op_ints(b, "reshape", x, "shape", shape, 2);
 }
 
 /* du = sum over steps of h^T dz: one product over all of them. */

@@ -28,9 +28,6 @@ weft_val recurrent_shift(weft_build *b, weft_val first, weft_val x);
 weft_val recurrent_reverse(weft_build *b, weft_val x, int reverse);
 /* A mask [batch, steps] as [batch, steps, 1]. */
 weft_val recurrent_column(weft_build *b, weft_val mask);
-/* map over n values: "expr". */
-weft_val recurrent_map(weft_build *b, const char *expr, const weft_val *x, uint32_t n);
-#define RECURRENT_MAP(b, expr, ...)                         \
-    recurrent_map((b), (expr), (weft_val[]){ __VA_ARGS__ }, \
-                  sizeof((weft_val[]){ __VA_ARGS__ }) / sizeof(weft_val))
+/* map over the values behind expr, a literal. */
+#define RECURRENT_MAP(b, expr, ...) weft_op_((b), "map", "expr=\"" expr "\"", __VA_ARGS__)
 #endif
