@@ -35,7 +35,7 @@ void keras_text_str(keras_text *t, const char *s)
 
 void keras_text_free(keras_text *t)
 {
-    free(t->s);
+    keras_free(t->f, t->s);
     *t = (keras_text){ 0 };
 }
 

@@ -64,10 +64,7 @@ static json_t *lists(const weft_tensor_info *info, int32_t axis, uint64_t *at)
     if (axis == info->spec.rank) return get(info->data, info->spec.dtype, (*at)++);
     list = json_array();
     for (i = 0; list && i < info->spec.dim[axis]; i++)
-        if (json_array_append_new(list, lists(info, axis + 1, at))) {
-            json_decref(list);
-            return NULL;
-        }
+        list = keras_append(list, lists(info, axis + 1, at));
     return list;
 }
 

@@ -54,9 +54,7 @@ static weft_status fail_history(const functional *u, const json_t *history)
 static weft_status resolve(const functional *u, const json_t *history, uint32_t *layer,
                            uint32_t *number, uint32_t *tensor)
 {
-    const json_t *i = json_object_get(u->index, json_string_value(json_array_get(history, 0))
-                                                    ? json_string_value(json_array_get(history, 0))
-                                                    : "");
+    const json_t *i = json_object_get(u->index, json_string_value(json_array_get(history, 0)));
     const json_t *n = json_array_get(history, 1), *t = json_array_get(history, 2);
     const keras_layer *l;
     json_int_t nodes;
@@ -340,9 +338,7 @@ static weft_status add_input(functional *u, const json_t *history)
 /* Keras counts the calls of nested Functional models from 1 here. */
 static json_t *from_zero(const functional *u, const json_t *history)
 {
-    const json_t *i = json_object_get(u->index, json_is_string(json_array_get(history, 0))
-                                                    ? json_string_value(json_array_get(history, 0))
-                                                    : "");
+    const json_t *i = json_object_get(u->index, json_string_value(json_array_get(history, 0)));
     const char *cls = i ? u->layer[json_integer_value(i)].class_name : NULL;
     json_int_t call = json_integer_value(json_array_get(history, 1));
     json_t *copy = json_copy((json_t *)history);

@@ -20,8 +20,8 @@ typedef struct keras_file {
 weft_status keras_fail(const keras_file *f, weft_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* All memory of the plugin, zeroed, from the host, so that tests can make it fail. NULL: there is
- * none, and the host has recorded that. */
+/* Memory from the host, zeroed, which tests can make fail. NULL: there is none, and the host has
+ * recorded that. */
 void *keras_alloc(const keras_file *f, size_t n, size_t size);
 void keras_free(const keras_file *f, void *memory);
 
@@ -145,6 +145,8 @@ json_t *keras_attributes_json(const keras_file *f, const char *text, const char 
  * first call gives. */
 json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
                          const weft_spec *result);
+/* A list that takes over `item`; NULL if either is NULL, or there is no memory: then both go. */
+json_t *keras_append(json_t *list, json_t *item);
 /* Sizes; null for the batch, multiples of it, and what is known only when the model runs. */
 json_t *keras_shape_json(const weft_spec *spec);
 json_t *keras_object_json(const char *module, const char *class_name, json_t *config);

@@ -60,10 +60,7 @@ json_t *keras_output_names(const keras_file *f, const weft_model *m)
     names = json_array();
     for (i = 0; names && i < f->api->n_outputs(m); i++) {
         f->api->output_at(m, i, &name);
-        if (json_array_append_new(names, json_string(name))) {
-            json_decref(names);
-            return NULL;
-        }
+        names = keras_append(names, json_string(name));
     }
     return names;
 }

@@ -6,7 +6,7 @@
 #include <zip.h>
 #include "keras.h"
 
-/* Nothing is written that the first Keras 3 does not know. */
+/* What metadata.json says. */
 #define KERAS_VERSION "3.0.0"
 
 typedef struct parts {

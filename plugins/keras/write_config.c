@@ -1,6 +1,6 @@
 /* A layer as an entry of config.json. Attributes have Keras's names already; here their values take
- * the form that Keras's constructors want. Only what a class declares is written, so that any
- * Keras 3 reads it; the rest are Keras's defaults. */
+ * the form that Keras's constructors want. Only what a class declares is written; the rest
+ * are Keras's defaults. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,11 +32,18 @@ json_t *keras_name_json(keras_writer *w, const char *name)
     return v ? v : keras_write_fail(w, "the name \"%.200s\" is not UTF-8", name);
 }
 
+json_t *keras_append(json_t *list, json_t *item)
+{
+    if (list && !json_array_append_new(list, item)) return list;
+    if (!list) json_decref(item);
+    json_decref(list);
+    return NULL;
+}
+
 json_t *keras_policy_json(weft_dtype dtype)
 {
-    return json_pack("{s:s,s:s,s:{s:s},s:n}", "module", "keras", "class_name", "DTypePolicy",
-                     "config", "name", dtype == WEFT_F64 ? "float64" : "float32",
-                     "registered_name");
+    return keras_object_json("keras", "DTypePolicy",
+                             json_pack("{s:s}", "name", dtype == WEFT_F64 ? "float64" : "float32"));
 }
 
 json_t *keras_object_json(const char *module, const char *class_name, json_t *config)
@@ -68,11 +75,7 @@ json_t *keras_shape_json(const weft_spec *spec)
     int32_t i;
 
     for (i = 0; list && i < spec->rank; i++)
-        if (json_array_append_new(list,
-                                  spec->dim[i] < 0 ? json_null() : json_integer(spec->dim[i]))) {
-            json_decref(list);
-            return NULL;
-        }
+        list = keras_append(list, spec->dim[i] < 0 ? json_null() : json_integer(spec->dim[i]));
     return list;
 }
 
@@ -165,11 +168,8 @@ static json_t *list_json(const char *name, json_t *v)
         return json_incref(v);
     pairs = json_array();
     for (i = 0; pairs && i < n; i += 2)
-        if (json_array_append_new(
-                pairs, json_pack("[O,O]", json_array_get(v, i), json_array_get(v, i + 1)))) {
-            json_decref(pairs);
-            return NULL;
-        }
+        pairs =
+            keras_append(pairs, json_pack("[O,O]", json_array_get(v, i), json_array_get(v, i + 1)));
     return pairs;
 }
 
@@ -179,14 +179,8 @@ static json_t *noise_shape_json(json_t *v)
     json_t *list = json_array(), *item;
     size_t i;
 
-    json_array_foreach(v, i, item)
-    {
-        if (json_array_append_new(list,
-                                  json_integer_value(item) < 0 ? json_null() : json_incref(item))) {
-            json_decref(list);
-            return NULL;
-        }
-    }
+    json_array_foreach(v, i, item) list =
+        keras_append(list, json_integer_value(item) < 0 ? json_null() : json_incref(item));
     return list;
 }
 

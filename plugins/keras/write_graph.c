@@ -1,6 +1,5 @@
 /* A model as an entry of config.json: a Sequential as the list of its layers, any other model as a
  * Functional, whose layers say by which tensors they are called: [layer, call, result]. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "keras.h"
@@ -11,15 +10,6 @@ typedef struct graph {
     keras_calls calls;
     int depth;
 } graph;
-
-/* A list that takes over `item`; NULL if either failed. */
-static json_t *append(json_t *list, json_t *item)
-{
-    if (list && !json_array_append_new(list, item)) return list;
-    if (!list) json_decref(item);
-    json_decref(list);
-    return NULL;
-}
 
 static json_t *input_json(keras_writer *w, const weft_tensor_info *info)
 {
@@ -116,8 +106,8 @@ static json_t *call_json(graph *g, weft_layer_id id, uint32_t call)
         return keras_write_fail(g->w, "it is called on constants alone, which Keras cannot save");
     }
     for (i = 0; i < info.n_in; i++)
-        args = append(args, tensor_json(g, info.in[i]));
-    if (takes_list(cls, info.n_in)) args = append(json_array(), args);
+        args = keras_append(args, tensor_json(g, info.in[i]));
+    if (takes_list(cls, info.n_in)) args = keras_append(json_array(), args);
     if (kwargs && !strcmp(info.attrs, "training=false"))
         json_object_set_new(kwargs, "training", json_false());
     return json_pack("{s:o,s:o}", "args", args, "kwargs", kwargs);
@@ -130,7 +120,8 @@ static json_t *nodes_json(graph *g, weft_layer_id id)
     uint32_t first = g->calls.first[id], k;
 
     for (k = first; k < g->calls.first[id + 1]; k++)
-        if (g->calls.number[k] != UINT32_MAX) nodes = append(nodes, call_json(g, id, k - first));
+        if (g->calls.number[k] != UINT32_MAX)
+            nodes = keras_append(nodes, call_json(g, id, k - first));
     return nodes;
 }
 
@@ -155,7 +146,7 @@ static json_t *build_config_json(graph *g, const weft_call_info *call, const wef
 
     for (i = 0; i < call->n_in; i++)
         if (call->in[i] != WEFT_NONE && get_tensor(g, call->in[i], &t))
-            shapes = append(shapes, keras_shape_json(&t.spec));
+            shapes = keras_append(shapes, keras_shape_json(&t.spec));
     if (takes_list(cls, call->n_in)) return json_pack("{s:o}", "input_shape", shapes);
     shape = call->n_in == 1 ? json_incref(json_array_get(shapes, 0)) : NULL;
     json_decref(shapes);
@@ -212,12 +203,12 @@ static json_t *layers_json(graph *g, int functional)
     if (ids) api->order(g->m, ids, n);
     for (i = 0; list && i < api->n_inputs(g->m); i++) {
         entry = get_tensor(g, api->input_at(g->m, i), &t) ? input_json(g->w, &t) : NULL;
-        list = append(list, functional ? with_nodes(entry, json_array()) : entry);
+        list = keras_append(list, functional ? with_nodes(entry, json_array()) : entry);
     }
     for (i = 0; list && i < n; i++) {
         entry = layer_json(g, ids[i]);
         if (entry && functional) entry = with_nodes(entry, nodes_json(g, ids[i]));
-        list = append(list, entry);
+        list = keras_append(list, entry);
     }
     free(ids);
     return list;
@@ -267,7 +258,7 @@ static json_t *ports_json(graph *g, int outputs)
                                     api->name(g->m));
         }
         if (!names)
-            ports = append(ports, port);
+            ports = keras_append(ports, port);
         else if (json_object_set_new(ports, name, port)) {
             json_decref(ports);
             ports = NULL;

@@ -2,7 +2,6 @@
  * up while it writes. One variable at a time is copied; the room for all is taken at once, before
  * anything is made, so that later nothing can fail for want of it. */
 #include <hdf5.h>
-#include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 

@@ -11,7 +11,6 @@ static int parse(int argc, char **argv, convert *c)
 {
     static const tool_option options[] = { { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "convert" };
-    struct stat x, y;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
@@ -23,7 +22,7 @@ static int parse(int argc, char **argv, convert *c)
     }
     if (!c->out)
         return tool_usage_error("convert", "give two files: weft convert in.keras out.keras");
-    if (!stat(c->in, &x) && !stat(c->out, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino)
+    if (tool_same_file(c->in, c->out))
         return tool_usage_error("convert", "%s is the model's own file; give another one", c->out);
     return TOOL_OK;
 }
