@@ -79,10 +79,10 @@ WEFT_EXPORT weft_status weft_model_derive(weft_model *model, const char *name,
 /* Reads a file by the format plugin that knows it: by its content, then by its extension. */
 WEFT_EXPORT weft_status weft_model_load(weft_context *ctx, const char *path, weft_model **model);
 /* Writes a finished model by the format plugin of the path's extension (".keras": a file that
- * Keras 3 opens). Layers that no output needs are left out, as Keras does; a layer that is part of
- * two models inside this one becomes two. The old file, if there is one, is replaced when the new
- * one is whole and on the disk; after a failure it is as it was. The model may be in use by
- * sessions meanwhile. */
+ * Keras 3.15 opens; older ones may not). Layers that no output needs are left out, as Keras does; a
+ * layer that is part of two models inside this one becomes two. The old file, if there is one, is
+ * replaced when the new one is whole and on the disk; after a failure it is as it was. The model
+ * may be in use by sessions meanwhile. */
 WEFT_EXPORT weft_status weft_model_save(const weft_model *model, const char *path);
 
 WEFT_EXPORT const char *weft_model_name(const weft_model *model);
