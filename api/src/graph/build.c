@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "graph/dim.h"
 #include "graph/node.h"
 
 static weft__build *of(weft_build *build)
@@ -215,7 +216,7 @@ static weft_status api_add_loss(weft_build *build, weft_val value)
         keep(b, weft__graph_harden(b->graph, &value)))
         return b->status;
     const weft_spec *spec = weft__graph_spec(b->graph, value);
-    if (spec->rank || (spec->dtype != WEFT_F32 && spec->dtype != WEFT_F64))
+    if (spec->rank || !weft__is_float(spec->dtype))
         return keep(b, weft_fail(WEFT_E_SHAPE,
                                  "%s: add_loss() takes a scalar of float32, not a value of rank %d "
                                  "and dtype %s; reduce it first",

@@ -7,7 +7,6 @@
 #include "graph/build.h"
 #include "graph/dim.h"
 #include "graph/node.h"
-#include "graph/ops/ops.h"
 #include "graph/scan.h"
 
 enum { TAG_SHIFT = 24, TAGS = 255 }; /* tag 255 would make a handle look like WEFT_NONE */

@@ -129,6 +129,11 @@ weft_spec weft__spec_at(const weft_spec *spec, int64_t batch)
     return r;
 }
 
+int weft__is_float(weft_dtype dtype)
+{
+    return dtype == WEFT_F32 || dtype == WEFT_F64;
+}
+
 int weft__spec_equal(const weft_spec *a, const weft_spec *b)
 {
     if (a->dtype != b->dtype || a->rank != b->rank) return 0;

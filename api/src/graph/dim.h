@@ -14,6 +14,7 @@ weft_status weft__spec_count(const weft_spec *spec, int64_t *count); /* symbolic
 uint64_t weft__spec_count_at(const weft_spec *spec, int64_t batch);
 /* Of a whole spec: every dimension a number for that batch. */
 weft_spec weft__spec_at(const weft_spec *spec, int64_t batch);
+int weft__is_float(weft_dtype dtype);                         /* of those computed with */
 int weft__spec_equal(const weft_spec *a, const weft_spec *b); /* dtype, rank and dims */
 /* numpy's broadcasting, right-aligned; result's dims only. */
 weft_status weft__spec_broadcast(const weft_spec *a, const weft_spec *b, weft_spec *result);

@@ -1,7 +1,6 @@
 /* Reverse-mode differentiation over the graph: nodes are visited from the last to the first, and
  * each turns the gradients of its results into gradients of its inputs, by its op's gradient(). */
 #include "graph/gradient.h"
-#include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/build.h"
@@ -20,13 +19,7 @@ typedef struct backward {
     uint32_t *head; /* by value of the forward graph: its first part; 0 = none */
     part *parts;    /* parts[0] is unused */
     size_t n_parts, cap_parts;
-    size_t n_nodes; /* of the forward graph */
 } backward;
-
-static int is_float(weft_dtype t)
-{
-    return t == WEFT_F32 || t == WEFT_F64;
-}
 
 static void mark_results(const weft__graph *graph, const weft__node *node, uint8_t *ways)
 {
@@ -34,7 +27,8 @@ static void mark_results(const weft__graph *graph, const weft__node *node, uint8
     for (uint32_t k = 0; k < node->n_in; k++)
         if (node->in[k] != WEFT_NONE) leads |= ways[node->in[k]] & WEFT__LEADS;
     for (uint32_t k = 0; leads && k < node->n_out; k++)
-        if (is_float(graph->value[node->out[k]].spec.dtype)) ways[node->out[k]] |= WEFT__LEADS;
+        if (weft__is_float(graph->value[node->out[k]].spec.dtype))
+            ways[node->out[k]] |= WEFT__LEADS;
 }
 
 static void mark_inputs(const weft__node *node, uint8_t *ways)
@@ -60,7 +54,7 @@ weft_status weft__gradient_ways(const weft__graph *graph, const weft__gradient_r
     uint8_t *w = weft__alloc(graph->n_values + 1);
     if (!w) return WEFT_E_NOMEM;
     for (uint32_t i = 0; i < request->n_wrt; i++)
-        if (is_float(weft__graph_spec(graph, request->wrt[i])->dtype))
+        if (weft__is_float(weft__graph_spec(graph, request->wrt[i])->dtype))
             w[request->wrt[i]] |= WEFT__LEADS;
     for (size_t i = 0; i < graph->n_nodes; i++)
         mark_results(graph, graph->node[i], w);
@@ -232,7 +226,7 @@ static weft_status plant(backward *w, uint32_t i)
     const weft_spec spec = *weft__graph_spec(w->graph, of);
     const weft__node *from = weft__graph_producer(w->graph, of);
     weft_status st = WEFT_OK;
-    if (!is_float(spec.dtype))
+    if (!weft__is_float(spec.dtype))
         return weft_fail(WEFT_E_DTYPE,
                          "a gradient of %s values does not exist; the loss must be float32",
                          weft_dtype_name(spec.dtype));
@@ -259,19 +253,19 @@ static weft_status collect(backward *w)
 
 weft_status weft__gradient(weft__graph *graph, const weft__gradient_request *request)
 {
-    backward w = { .graph = graph, .request = request, .n_parts = 1, .n_nodes = graph->n_nodes };
-    const size_t n_values = graph->n_values;
+    backward w = { .graph = graph, .request = request, .n_parts = 1 };
+    const size_t n_nodes = graph->n_nodes, n_values = graph->n_values;
     weft_status st = weft__gradient_ways(graph, request, &w.ways);
     if (!st && !(w.head = weft__alloc_n(n_values + 1, sizeof *w.head))) st = WEFT_E_NOMEM;
     /* parts[0] stays unused */
     if (!st && weft__grow(&w.parts, 0, &w.cap_parts, sizeof *w.parts)) st = WEFT_E_NOMEM;
     for (uint32_t i = 0; !st && i < request->n_of; i++)
         st = plant(&w, i);
-    for (size_t i = w.n_nodes; !st && i-- > 0;)
+    for (size_t i = n_nodes; !st && i-- > 0;)
         st = visit(&w, graph->node[i]);
     if (!st) st = collect(&w);
-    if (!st) st = weft__graph_trim(graph, w.n_nodes, n_values, request->grads, request->n_wrt);
-    if (st) weft__graph_cut(graph, w.n_nodes, n_values);
+    if (!st) st = weft__graph_trim(graph, n_nodes, n_values, request->grads, request->n_wrt);
+    if (st) weft__graph_cut(graph, n_nodes, n_values);
     weft__free(w.ways);
     weft__free(w.head);
     weft__free(w.parts);

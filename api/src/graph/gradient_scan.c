@@ -6,8 +6,8 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/build.h"
+#include "graph/dim.h"
 #include "graph/gradient.h"
-#include "graph/node.h"
 #include "graph/scan.h"
 
 typedef struct backward {
@@ -23,12 +23,6 @@ typedef struct backward {
     uint32_t n_carry, n_x, n_ys;
     uint32_t *wanted; /* by input of the node: 1 + which carry (or y) is its gradient; 0 = none */
 } backward;
-
-static int is_float(const weft__graph *graph, weft_val value)
-{
-    weft_dtype t = weft__graph_spec(graph, value)->dtype;
-    return t == WEFT_F32 || t == WEFT_F64;
-}
 
 static weft_val give(const backward *w, weft_val value)
 {
@@ -164,7 +158,7 @@ static weft_status lay_out(backward *w, const uint8_t *ways)
     uint32_t n_carry = w->scan.n_carry;
     weft_status st = WEFT_OK;
     for (uint32_t i = 0; i < node->n_in && !st; i++) {
-        if (!is_float(w->graph, node->in[i])) continue;
+        if (!weft__is_float(weft__graph_spec(w->graph, node->in[i])->dtype)) continue;
         if (i >= n_carry && !(ways[node->in[i]] & WEFT__LEADS)) continue;
         if (role_of(w, i) == X)
             w->wanted[i] = ++w->n_ys;

@@ -5,7 +5,6 @@
 #include "base/fail.h"
 #include "graph/dim.h"
 #include "graph/node.h"
-#include "graph/ops/ops.h"
 
 static const weft__gvalue no_value;
 
@@ -38,7 +37,7 @@ void weft__node_destroy(weft__node **node)
     *node = NULL;
 }
 
-static void finish_value(weft__gvalue *value)
+void weft__gvalue_finish(weft__gvalue *value)
 {
     weft__free(value->data);
     weft__free(value->name);
@@ -56,7 +55,7 @@ void weft__graph_destroy(weft__graph **graph)
     weft__graph *g = graph ? *graph : NULL;
     if (!g) return;
     for (size_t i = 1; i <= g->n_values; i++)
-        finish_value(&g->value[i]);
+        weft__gvalue_finish(&g->value[i]);
     for (size_t i = 0; i < g->n_nodes; i++)
         weft__node_destroy(&g->node[i]);
     finish_ports(g->input, g->n_inputs);
@@ -79,7 +78,7 @@ static weft_val add_value(weft__graph *graph, weft__gvalue *value)
         graph->value[++graph->n_values] = *value;
         return (weft_val)graph->n_values;
     }
-    finish_value(value);
+    weft__gvalue_finish(value);
     return 0;
 }
 
@@ -114,7 +113,7 @@ weft_val weft__graph_input(weft__graph *graph, const char *name, const weft_spec
     if (!(value.name = weft__strdup(name ? name : ""))) return 0;
     weft_val v = add_value(graph, &value);
     if (v && add_port(&graph->input, &graph->n_inputs, &graph->cap_inputs, name, v)) {
-        finish_value(&graph->value[graph->n_values--]);
+        weft__gvalue_finish(&graph->value[graph->n_values--]);
         return 0;
     }
     return v;
@@ -255,9 +254,8 @@ weft_status weft__graph_push(weft__graph *graph, weft__node **node, const weft_s
 
 void weft__graph_pop(weft__graph *graph)
 {
-    weft__node *node = graph->node[--graph->n_nodes];
-    graph->n_values -= node->n_out;
-    weft__node_destroy(&node);
+    const weft__node *last = graph->node[graph->n_nodes - 1];
+    weft__graph_cut(graph, graph->n_nodes - 1, graph->n_values - last->n_out);
 }
 
 weft_status weft__graph_uses(const weft__graph *graph, uint32_t **uses)

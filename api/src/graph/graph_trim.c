@@ -2,18 +2,12 @@
 #include "base/alloc.h"
 #include "graph/node.h"
 
-static void finish_value(weft__gvalue *value)
-{
-    weft__free(value->data);
-    weft__free(value->name);
-}
-
 void weft__graph_cut(weft__graph *graph, size_t n_nodes, size_t n_values)
 {
     while (graph->n_nodes > n_nodes)
         weft__node_destroy(&graph->node[--graph->n_nodes]);
     while (graph->n_values > n_values)
-        finish_value(&graph->value[graph->n_values--]);
+        weft__gvalue_finish(&graph->value[graph->n_values--]);
 }
 
 typedef struct trim {
@@ -60,7 +54,7 @@ static void move_values(trim *t)
         weft_val *to = &t->map[i - t->n_values];
         int other = g->value[i].kind != WEFT__V_RESULT && g->value[i].kind != WEFT__V_CONST;
         if (!*to && !other) {
-            finish_value(&g->value[i]);
+            weft__gvalue_finish(&g->value[i]);
             continue;
         }
         *to = (weft_val)++left;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <weft/status.h>
 #include "base/alloc.h"
+#include "graph/dim.h"
 #include "graph/map.h"
 #include "graph/map_program.h"
 #include "graph/map_table.h"
@@ -40,11 +41,6 @@ typedef struct derivation {
 } derivation;
 
 static weft_status derive(weft_build *b, const mapping *m, weft_val *sum);
-
-static int is_float(weft_dtype t)
-{
-    return t == WEFT_F32 || t == WEFT_F64;
-}
 
 /* ---- trees, simplified as they grow */
 
@@ -160,7 +156,7 @@ static weft_status pass(derivation *d, uint32_t from, weft_dtype own, uint32_t l
 
 static int wants(const derivation *d, uint32_t node)
 {
-    return is_float(d->type[node].dtype) && !d->type[node].weak;
+    return weft__is_float(d->type[node].dtype) && !d->type[node].weak;
 }
 
 static weft_status visit_call(derivation *d, uint32_t i)

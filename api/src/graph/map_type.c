@@ -6,6 +6,7 @@
 #include <string.h>
 #include <weft/status.h>
 #include "base/alloc.h"
+#include "graph/dim.h"
 #include "graph/map.h"
 #include "graph/map_program.h"
 
@@ -22,14 +23,9 @@ int weft__map_rank(weft_dtype t)
     }
 }
 
-static int is_float(weft_dtype t)
-{
-    return t == WEFT_F32 || t == WEFT_F64;
-}
-
 int weft__map_kind(weft_dtype t)
 {
-    return is_float(t) ? 2 : t != WEFT_BOOL;
+    return weft__is_float(t) ? 2 : t != WEFT_BOOL;
 }
 
 int weft__map_conditional(const weft_map_fn *fn)
@@ -56,7 +52,7 @@ weft__map_typing weft__map_operands(const weft__map_node *call, const weft__map_
     int condition = weft__map_conditional(call->fn);
     if (call->fn->flags & WEFT_MAP_LOGICAL) return (weft__map_typing){ WEFT_BOOL, 0 };
     weft__map_typing t = common(call->arg + condition, call->fn->arity - condition, type);
-    if ((call->fn->flags & WEFT_MAP_FLOAT) && !is_float(t.dtype)) t.dtype = WEFT_F32;
+    if ((call->fn->flags & WEFT_MAP_FLOAT) && !weft__is_float(t.dtype)) t.dtype = WEFT_F32;
     return t;
 }
 
@@ -133,7 +129,7 @@ static weft_status widen_node(weft__map_tree *tree, const weft__map_typing *type
     for (int32_t k = 0; k < at.fn->arity; k++) {
         arg[k] = made[at.arg[k]];
         if (k < first) continue;
-        floats |= is_float(type[at.arg[k]].dtype) && !type[at.arg[k]].weak;
+        floats |= weft__is_float(type[at.arg[k]].dtype) && !type[at.arg[k]].weak;
         if (!type[at.arg[k]].weak) strong = k;
     }
     if (weft__map_operands(&at, type).dtype == WEFT_F32 && !floats && strong >= 0)

@@ -9,6 +9,7 @@ weft_status weft__graph_try_op(weft__graph *graph, const weft__op_request *reque
 weft_status weft__graph_try_constant(weft__graph *graph, const weft_spec *spec, const void *data,
                                      int weak, weft_val *result);
 void weft__node_destroy(weft__node **node);
+void weft__gvalue_finish(weft__gvalue *value); /* frees what it owns */
 /* Adds the node, which becomes the graph's, and a value for each of its n_out results. Undone on
  * failure. */
 weft_status weft__graph_push(weft__graph *graph, weft__node **node, const weft_spec *outs);

@@ -3,8 +3,8 @@
 #include <weft/status.h>
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "graph/dim.h"
 #include "graph/gradient.h"
-#include "graph/node.h"
 
 enum { MAX_ROUNDS = 64 };
 
@@ -24,12 +24,6 @@ static int on_the_way(const weft__node *node, const uint8_t *ways)
     return in && out;
 }
 
-static int is_float(const weft__graph *graph, weft_val value)
-{
-    weft_dtype t = weft__graph_spec(graph, value)->dtype;
-    return t == WEFT_F32 || t == WEFT_F64;
-}
-
 /* The body of a loop with respect to all that goes into it, and the carries as outputs: the
  * gradient's loop begins each of its steps from them. */
 static weft_status make_body(const weft__graph *body, uint32_t n_carry, weft__graph **result)
@@ -38,9 +32,11 @@ static weft_status make_body(const weft__graph *body, uint32_t n_carry, weft__gr
                                  .wrt = weft__alloc_n(body->n_inputs, sizeof *r.wrt) };
     weft_status st = r.of && r.wrt ? WEFT_OK : WEFT_E_NOMEM;
     for (size_t i = 0; !st && i < body->n_outputs; i++)
-        if (is_float(body, body->output[i].value)) r.of[r.n_of++] = body->output[i].value;
+        if (weft__is_float(weft__graph_spec(body, body->output[i].value)->dtype))
+            r.of[r.n_of++] = body->output[i].value;
     for (size_t i = 0; !st && i < body->n_inputs; i++)
-        if (is_float(body, body->input[i].value)) r.wrt[r.n_wrt++] = body->input[i].value;
+        if (weft__is_float(weft__graph_spec(body, body->input[i].value)->dtype))
+            r.wrt[r.n_wrt++] = body->input[i].value;
     if (!st) st = weft__pass_differentiable(body, &r, result);
     for (uint32_t i = 0; !st && i < n_carry; i++)
         st = weft__graph_output(*result, "saved", (*result)->input[i].value);

@@ -2,13 +2,13 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "graph/node.h"
+#include "graph/dim.h"
 #include "model/parts.h"
 #include "model/slots.h"
 
 static int64_t count_of(const weft__variable *variable)
 {
-    return (int64_t)(weft__spec_bytes(&variable->spec) / weft_dtype_size(variable->spec.dtype));
+    return (int64_t)weft__spec_count_at(&variable->spec, 1);
 }
 
 static weft_status take_part(weft__pack *pack, weft__variable *v, int64_t *end)

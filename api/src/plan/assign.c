@@ -3,8 +3,6 @@
  * readers and writes it where it lies: an optimizer updates weights in place. Else the value is
  * made in storage of its own and copied at the end of the run. */
 #include "base/alloc.h"
-#include "base/fail.h"
-#include "graph/dim.h"
 #include "plan/layout.h"
 
 typedef struct candidate {    /* an assignment, and the op that makes the value */

@@ -155,9 +155,8 @@ static void settle(weft__known *known)
 static weft_status check_node(weft__checker *c, const weft__graph *graph, const weft__node *node,
                               weft__known *known)
 {
-    weft__devices one = { .ctx = c->devices->ctx,
-                          .device = &c->devices->device[node->device < 0 ? 0 : node->device],
-                          .n = 1 };
+    weft__devices one =
+        weft__devices_only(c->devices, node->device < 0 ? 0 : (uint32_t)node->device);
     weft__known *in = weft__alloc_n(node->n_in, sizeof *in),
                 *out = weft__alloc_n(node->n_out, sizeof *out);
     weft__trial trial = weft__trial_of(node, in, c->batch);

@@ -24,11 +24,6 @@ typedef struct analysis {
     size_t n;
 } analysis;
 
-static int is_float(weft_dtype dtype)
-{
-    return dtype == WEFT_F32 || dtype == WEFT_F64;
-}
-
 static double *value_of(const analysis *a, uint32_t ins)
 {
     return a->value + (size_t)ins * BLOCK;
@@ -66,7 +61,7 @@ static void call(const analysis *a, uint32_t number)
         e[k] = err_of(a, ins->arg[k < arity ? k : 0]);
     }
     ins->fn->f64(a->n, value, arg[0], arg[1], arg[2]);
-    if (!is_float(ins->type))
+    if (!weft__is_float(ins->type))
         for (size_t i = 0; i < a->n; i++)
             value[i] = trunc(value[i]);
     memset(err, 0, a->n * sizeof *err);
@@ -78,7 +73,7 @@ static void call(const analysis *a, uint32_t number)
         for (size_t i = 0; i < a->n; i++)
             err[i] = fmax(err[i], distance(corner[i], value[i]));
     }
-    if (!is_float(ins->dtype)) return;
+    if (!weft__is_float(ins->dtype)) return;
     for (size_t i = 0; i < a->n; i++)
         err[i] += rounding(value[i], ins->fn->flags & WEFT_MAP_COSTLY ? COSTLY_ULPS : CHEAP_ULPS);
 }
@@ -86,7 +81,7 @@ static void call(const analysis *a, uint32_t number)
 static double cast_to(double x, weft_dtype dtype)
 {
     if (dtype == WEFT_BOOL) return x != 0;
-    return is_float(dtype) ? x : trunc(x);
+    return weft__is_float(dtype) ? x : trunc(x);
 }
 
 static void cast(const analysis *a, uint32_t number)
@@ -98,7 +93,7 @@ static void cast(const analysis *a, uint32_t number)
         value[i] = cast_to(x[i], ins->dtype);
         err[i] = fmax(distance(cast_to(x[i] + e[i], ins->dtype), value[i]),
                       distance(cast_to(x[i] - e[i], ins->dtype), value[i]));
-        if (is_float(ins->dtype) && !is_float(ins->type) && ins->type != WEFT_BOOL)
+        if (weft__is_float(ins->dtype) && !weft__is_float(ins->type) && ins->type != WEFT_BOOL)
             err[i] += rounding(value[i], 1);
     }
 }
@@ -113,7 +108,8 @@ static void step(const analysis *a, uint32_t number)
     case WEFT_MAP_CONST:
         for (size_t i = 0; i < a->n; i++) {
             value[i] = ins->value;
-            err[i] = is_float(ins->dtype) ? distance((double)(float)ins->value, ins->value) : 0;
+            err[i] =
+                weft__is_float(ins->dtype) ? distance((double)(float)ins->value, ins->value) : 0;
         }
         return;
     default:

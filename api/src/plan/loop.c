@@ -12,7 +12,7 @@ typedef struct looping {
     const weft__node *node;
     const weft__graph *region;
     weft__scan_request scan;
-    uint32_t device, n_y;
+    uint32_t device;
     weft__place_at *read;  /* of the region's inputs: carries, xs, captures */
     weft__place_at *write; /* of the region's outputs: carries, ys; slot 0: nobody wants it */
 } looping;

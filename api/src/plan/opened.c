@@ -153,6 +153,14 @@ static void close_device(weft__device *device)
     weft__free(device->id);
 }
 
+weft__devices weft__devices_only(const weft__devices *devices, uint32_t device)
+{
+    weft__devices one = *devices;
+    one.device += device;
+    one.n = 1;
+    return one;
+}
+
 void weft__devices_close(weft__devices **devices)
 {
     weft__devices *old = *devices;

@@ -44,6 +44,8 @@ typedef struct weft__devices {
 weft_status weft__devices_open(weft_context *ctx, const char *text, int strict,
                                weft__devices **devices);
 void weft__devices_close(weft__devices **devices);
+/* That device alone, borrowed. */
+weft__devices weft__devices_only(const weft__devices *devices, uint32_t device);
 
 /* what names the owner in the error of a buffer above the device's limit. */
 weft_status weft__buffer_alloc(weft__device *device, uint64_t bytes, const char *what,

@@ -114,20 +114,12 @@ static void warn_fallback(const rounds *r, weft_context *ctx, const weft__node *
                     placing->reason);
 }
 
-static weft__devices only(const weft__devices *devices, uint32_t device)
-{
-    weft__devices one = *devices;
-    one.device += device;
-    one.n = 1;
-    return one;
-}
-
 /* Does the device take the node's lowering? Placed alone, on that device alone. */
 static weft_status try_lowering(const rounds *r, const weft__graph *graph, uint32_t number,
                                 uint32_t device, int *takes)
 {
     const weft__node *node = graph->node[number];
-    weft__devices one = only(r->devices, device);
+    weft__devices one = weft__devices_only(r->devices, device);
     weft__rewrite trial = { 0 };
     weft__graph *placed = NULL;
     weft_status st = weft__rewrite_begin(graph, &trial);
@@ -191,7 +183,7 @@ static weft_status place_part(rounds *r, weft__rewrite *rewrite, uint32_t number
 {
     const weft__node *node = rewrite->src->node[number];
     int32_t device = (int32_t)node->lowered_for - 1;
-    weft__devices one = only(r->devices, (uint32_t)device);
+    weft__devices one = weft__devices_only(r->devices, (uint32_t)device);
     weft__placing placing;
     weft_status st = weft__place_node(rewrite->src, node, &one, r->strict, &placing);
     if (!st && placing.device == 0)
@@ -264,7 +256,7 @@ static weft_status place_scan(rounds *r, weft__rewrite *rewrite, uint32_t number
     weft__graph *region = NULL;
     weft_status st = WEFT_OK;
     for (uint32_t i = 0; i < n && placing.device < 0; i++) {
-        weft__devices one = { .ctx = r->devices->ctx, .device = &r->devices->device[i], .n = 1 };
+        weft__devices one = weft__devices_only(r->devices, i);
         st = weft__place(node->region, &one, 1, &region);
         if (st == WEFT_E_NOMEM) goto out;
         if (!st) placing.device = (int32_t)i;

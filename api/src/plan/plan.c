@@ -28,9 +28,7 @@ static void advance(weft__graph **graph, weft__graph *next)
  * loop, for its body), or -1. */
 static weft_status place_rest(weft__graph *graph, weft__devices *devices, int strict, int32_t only)
 {
-    weft__devices one = { .ctx = devices->ctx,
-                          .device = &devices->device[only < 0 ? 0 : only],
-                          .n = 1 };
+    weft__devices one = weft__devices_only(devices, only < 0 ? 0 : (uint32_t)only);
     weft_status st = WEFT_OK;
     for (size_t i = 0; i < graph->n_nodes && !st; i++) {
         weft__node *node = graph->node[i];

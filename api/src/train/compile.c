@@ -6,7 +6,8 @@
 #include "base/fail.h"
 #include "train/trainer.h"
 
-weft_status weft__named_of(const weft__value *value, const char *what, weft__named *named)
+/* what: "optimizer", for the error of a value that is none. */
+static weft_status named_of(const weft__value *value, const char *what, weft__named *named)
 {
     *named = (weft__named){ value->s, NULL };
     if (value->kind == WEFT__CALL) named->args = value->args;
@@ -15,7 +16,7 @@ weft_status weft__named_of(const weft__value *value, const char *what, weft__nam
     return weft_fail(WEFT_E_ATTR, "%s: a name is needed, or Name(attributes)", what);
 }
 
-void weft__trainer_destroy(weft__trainer **trainer)
+static void trainer_destroy(weft__trainer **trainer)
 {
     weft__trainer *t = *trainer;
     if (!t) return;
@@ -73,7 +74,7 @@ static weft_status read_metrics(weft__output_goal *goal, const weft__value *metr
     if (!(goal->metric = weft__alloc_n(n, sizeof *goal->metric))) return WEFT_E_NOMEM;
     for (size_t i = 0; i < n && !st; i++) {
         weft__named named;
-        if ((st = weft__named_of(item(metrics, i), "metrics", &named))) break;
+        if ((st = named_of(item(metrics, i), "metrics", &named))) break;
         st = weft__metric_make(named.name, &goal->output, weft__loss_sparse(&goal->loss),
                                &goal->metric[goal->n_metrics++]);
     }
@@ -105,7 +106,7 @@ static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, 
     weft_spec target;
     weft_status st = weft_model_output(model, i, &name, &goal->output);
     size_t where = weft__where_push("output \"%s\"", name ? name : "?");
-    if (!st) st = weft__named_of(item(losses, i), "loss", &named);
+    if (!st) st = named_of(item(losses, i), "loss", &named);
     if (!st) st = weft__loss_make(&named, &goal->loss);
     if (!st) st = weft__loss_target(&goal->loss, &goal->output, &target);
     if (!st) st = read_weight(attrs, i, t->n_goals, &goal->loss.weight);
@@ -181,7 +182,7 @@ static weft_status make(const weft_model *model, const weft__attrs *attrs, weft_
     if ((st = check_known(attrs))) return st;
     if ((st = weft__model_check_training(model))) return st;
     if (optimizer && optimizer->kind != WEFT__NONE) {
-        if ((st = weft__named_of(optimizer, "optimizer", &named))) return st;
+        if ((st = named_of(optimizer, "optimizer", &named))) return st;
         if ((st = weft__optimizer_make(&named, &t->optimizer))) return st;
         t->has_optimizer = 1;
     }
@@ -191,7 +192,7 @@ static weft_status make(const weft_model *model, const weft__attrs *attrs, weft_
 
 static void drop(weft_session *session)
 {
-    weft__trainer_destroy(&session->trainer);
+    trainer_destroy(&session->trainer);
 }
 
 /* Plans and copies of the old trainer's variables go first. */
@@ -200,7 +201,7 @@ static void install(weft_session *session, weft__trainer *trainer)
     pthread_mutex_lock(&session->lock);
     weft__session_drop_plans(session);
     weft__devices_drop_copies(session->devices);
-    weft__trainer_destroy(&session->trainer);
+    trainer_destroy(&session->trainer);
     session->trainer = trainer;
     session->make_graph = weft__train_graph;
     session->drop_trainer = drop;
@@ -225,7 +226,7 @@ weft_status weft_session_compile(weft_session *session, const char *text)
     install(session, trainer);
     trainer = NULL;
 out:
-    weft__trainer_destroy(&trainer);
+    trainer_destroy(&trainer);
     weft__attrs_destroy(&attrs);
     return st;
 }

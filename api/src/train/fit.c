@@ -1,7 +1,6 @@
 /* Whole fits and evaluations: epochs of batches, the validation between them, Keras's lines. What a
  * batch does is step.c's. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/fail.h"

@@ -1,11 +1,9 @@
 /* The graph of a training step: the model in training, its weights as one flat array, the losses,
  * the sums of the logs, the gradient, the optimizer. That of an evaluation is the same without the
  * last two. */
-#include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/gradient.h"
-#include "graph/node.h"
 #include "train/trainer.h"
 
 typedef struct making {

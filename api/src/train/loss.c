@@ -5,8 +5,6 @@
 #include <weft/status.h>
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "base/suggest.h"
-#include "graph/map_tree.h"
 #include "graph/node.h"
 #include "graph/ops/ops.h"
 #include "train/parts.h"
@@ -72,13 +70,18 @@ static weft_val clipped(weft__build *b, weft_val p)
     return b->base.api->op(&b->base, "clip", NULL, in, 3, NULL, 0);
 }
 
+/* y moved towards equal shares of the classes by label_smoothing. */
+static weft_val smoothed(weft__build *b, const weft__loss *loss, weft_val y, double classes)
+{
+    return op2(b, "add", op2(b, "mul", y, number(b, 1 - loss->smoothing)),
+               number(b, loss->smoothing / classes));
+}
+
 /* -(y log p + (1 - y) log(1 - p)); of logits x: log(1 + exp(x)) - x y */
 static weft_val binary(weft__build *b, const weft__loss *loss, weft_val y, weft_val p)
 {
     weft_val x = loss->from_logits ? p : before(b, p, &weft__op_map, "sigmoid(a)");
-    if (loss->smoothing > 0)
-        y = op2(b, "add", op2(b, "mul", y, number(b, 1 - loss->smoothing)),
-                number(b, loss->smoothing / 2));
+    if (loss->smoothing > 0) y = smoothed(b, loss, y, 2);
     if (x != WEFT_NONE) {
         return weft__mean_all(b, op2(b, "sub", op1(b, "softplus", x), op2(b, "mul", x, y)));
     }
@@ -108,15 +111,13 @@ static weft_val crossentropy(weft__build *b, weft_val weighted)
 static weft_val categorical(weft__build *b, const weft__loss *loss, weft_val y, weft_val p)
 {
     weft_spec s;
-    if (loss->smoothing > 0 && !b->base.api->spec(&b->base, p, &s)) {
-        double classes = (double)s.dim[s.rank - 1];
-        y = op2(b, "add", op2(b, "mul", y, number(b, 1 - loss->smoothing)),
-                number(b, loss->smoothing / classes));
-    }
+    if (loss->smoothing > 0 && !b->base.api->spec(&b->base, p, &s))
+        y = smoothed(b, loss, y, (double)s.dim[s.rank - 1]);
     return crossentropy(b, op2(b, "mul", y, log_probabilities(b, loss, p)));
 }
 
-weft_val weft__one_hot(weft__build *b, weft_val y, weft_val p)
+/* 1 where the classes that y names are, along the last axis of p; y: class numbers. */
+static weft_val one_hot(weft__build *b, weft_val y, weft_val p)
 {
     weft_spec s, index;
     if (b->base.api->spec(&b->base, p, &s)) return 0;
@@ -134,7 +135,7 @@ weft_val weft__one_hot(weft__build *b, weft_val y, weft_val p)
 
 static weft_val sparse(weft__build *b, const weft__loss *loss, weft_val y, weft_val p)
 {
-    weft_val in[] = { weft__one_hot(b, y, p), log_probabilities(b, loss, p), number(b, 0) };
+    weft_val in[] = { one_hot(b, y, p), log_probabilities(b, loss, p), number(b, 0) };
     return crossentropy(b, b->base.api->op(&b->base, "select", NULL, in, 3, NULL, 0));
 }
 
@@ -164,7 +165,6 @@ static const weft_attr crossentropy_attrs[] = {
 
 weft_status weft__loss_make(const weft__named *named, weft__loss *loss)
 {
-    static const weft__attrs nothing;
     weft__attrs *full = NULL;
     char what[96];
     const weft__loss_class *cls = find(named->name);
@@ -174,9 +174,8 @@ weft_status weft__loss_make(const weft__named *named, weft__loss *loss)
                          "categorical_crossentropy, sparse_categorical_crossentropy",
                          named->name);
     snprintf(what, sizeof what, "loss %s", cls->names[0]);
-    weft_status st =
-        weft__attrs_check(named->args ? named->args : &nothing,
-                          cls->crossentropy ? crossentropy_attrs : plain_attrs, what, &full);
+    weft_status st = weft__attrs_check(
+        named->args, cls->crossentropy ? crossentropy_attrs : plain_attrs, what, &full);
     if (st) return st;
     *loss = (weft__loss){ .cls = cls, .weight = 1 };
     if (cls->crossentropy) {

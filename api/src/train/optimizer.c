@@ -26,7 +26,6 @@ static int is(const char *name, const char *lower, const char *upper)
 
 weft_status weft__optimizer_make(const weft__named *named, weft__optimizer *optimizer)
 {
-    static const weft__attrs nothing;
     weft__attrs *full = NULL;
     int adam = is(named->name, "adam", "Adam");
     if (!adam && !is(named->name, "sgd", "SGD"))
@@ -34,9 +33,8 @@ weft_status weft__optimizer_make(const weft__named *named, weft__optimizer *opti
                          "there is no optimizer \"%.60s\"; there are sgd and adam, or with "
                          "attributes SGD(momentum=0.9), Adam(learning_rate=0.01)",
                          named->name);
-    weft_status st =
-        weft__attrs_check(named->args ? named->args : &nothing, adam ? adam_attrs : sgd_attrs,
-                          adam ? "optimizer Adam" : "optimizer SGD", &full);
+    weft_status st = weft__attrs_check(named->args, adam ? adam_attrs : sgd_attrs,
+                                       adam ? "optimizer Adam" : "optimizer SGD", &full);
     if (st) return st;
     *optimizer =
         (weft__optimizer){ .adam = adam, .learning_rate = weft__attrs_f(full, "learning_rate") };

@@ -10,8 +10,6 @@ typedef struct weft__named {
     const char *name;        /* borrowed from the value */
     const weft__attrs *args; /* may be NULL */
 } weft__named;
-/* what: "optimizer", for the error of a value that is none. */
-weft_status weft__named_of(const weft__value *value, const char *what, weft__named *named);
 
 /* ---- losses and metrics: a mean over all samples and elements ---- */
 typedef struct weft__loss_class weft__loss_class;
@@ -38,8 +36,6 @@ weft_status weft__metric_make(const char *name, const weft_spec *output, int spa
 
 /* mean over everything, of float values */
 weft_val weft__mean_all(weft__build *build, weft_val x);
-/* 1 where the classes that y names are, along the last axis of p; y: class numbers. */
-weft_val weft__one_hot(weft__build *build, weft_val y, weft_val p);
 
 /* ---- optimizers ---- */
 typedef struct weft__optimizer {

@@ -1,7 +1,6 @@
 /* One batch: arrays checked, the plan for their sizes found, run; and the sums that steps leave on
  * the device. */
 #include <inttypes.h>
-#include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"

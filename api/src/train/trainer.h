@@ -22,7 +22,6 @@ typedef struct weft__trainer {
     weft_logs names;      /* values are 0 */
     weft__variable *sums; /* f32: of each log the sum over samples, then how many there were */
 } weft__trainer;
-void weft__trainer_destroy(weft__trainer **trainer);
 /* The graph of a step or of an evaluation: session->make_graph. */
 weft_status weft__train_graph(weft_session *session, weft__purpose purpose, const weft_spec *inputs,
                               weft__graph **graph);

@@ -31,11 +31,9 @@ static int same_dims(const weft_spec *a, const weft_spec *b)
 
 static weft_val shaped(weft_build *b, const char *op, weft_val value, const weft_spec *to)
 {
-    char dims[LIST];
     const weft_spec from = weft__grad_spec(b, value);
     if (same_dims(&from, to)) return value;
-    return weft_opf(b, op, value, "shape=%s",
-                    weft_ints_text(dims, sizeof dims, to->dim, (uint32_t)to->rank));
+    return weft_op_ints(b, op, value, "shape", to->dim, to->rank);
 }
 
 weft_val weft__grad_reshape(weft_build *b, weft_val value, const weft_spec *to)
@@ -71,6 +69,15 @@ weft_val weft__grad_slice(weft_build *b, weft_val value, const int64_t *begin,
     return weft_opf(b, "slice", value, "begin=%s size=%s",
                     weft_ints_text(from, sizeof from, begin, rank),
                     weft_ints_text(dims, sizeof dims, size->dim, rank));
+}
+
+weft_val weft__grad_pad(weft_build *b, weft_val value, const int64_t *low, const int64_t *high,
+                        int32_t rank)
+{
+    char front[LIST], behind[LIST];
+    return weft_opf(b, "pad", value, "low=%s high=%s",
+                    weft_ints_text(front, sizeof front, low, (uint32_t)rank),
+                    weft_ints_text(behind, sizeof behind, high, (uint32_t)rank));
 }
 
 weft_val weft__grad_zeros(weft_build *b, const weft_spec *spec)

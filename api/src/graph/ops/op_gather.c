@@ -46,7 +46,7 @@ static weft_status gradient_gather(weft_build *b)
     int32_t axis;
     weft_spec x;
     weft_status st = weft__op_in(b, 0, &x);
-    if (st || (x.dtype != WEFT_F32 && x.dtype != WEFT_F64)) return st;
+    if (st || !weft__is_float(x.dtype)) return st;
     if ((st = weft__axis(b->api->attr_i(b, "axis"), x.rank, &axis))) return st;
     snprintf(attrs, sizeof attrs, "axis=%d size=%lld", (int)axis, (long long)x.dim[axis]);
     weft_val args[] = { b->api->in(b, 1), b->api->dout(b, 0) };

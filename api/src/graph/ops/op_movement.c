@@ -109,13 +109,11 @@ static weft_status infer_transpose(weft_build *b, weft_spec *outs)
 static weft_status transpose_gradient(weft_build *b)
 {
     int64_t perm[WEFT_MAX_RANK], back[WEFT_MAX_RANK] = { 0 };
-    char list[24 * WEFT_MAX_RANK + 8];
     uint32_t n = b->api->attr_v(b, "perm", perm, WEFT_MAX_RANK);
     for (uint32_t i = 0; i < n; i++)
         back[perm[i] < 0 ? perm[i] + n : perm[i]] = i;
     return b->api->out(b, 0,
-                       weft_opf(b, "transpose", b->api->dout(b, 0), "perm=%s",
-                                weft_ints_text(list, sizeof list, back, n)));
+                       weft_op_ints(b, "transpose", b->api->dout(b, 0), "perm", back, (int32_t)n));
 }
 
 static const weft_attr perm_attrs[] = {

@@ -56,7 +56,6 @@ static weft_val spread(weft_build *b, weft_val v, const int64_t *step, int64_t *
 {
     weft_spec from = weft__grad_spec(b, v), split = from, to = from;
     int64_t low[WEFT_MAX_RANK] = { 0 }, high[WEFT_MAX_RANK] = { 0 };
-    char t_low[24 * WEFT_MAX_RANK + 8], t_high[24 * WEFT_MAX_RANK + 8];
     int32_t rank = 0;
     for (int32_t i = 0; i < from.rank; i++) {
         if (rank + from.rank - i > WEFT_MAX_RANK - (step[i] > 1)) {
@@ -76,9 +75,7 @@ static weft_val spread(weft_build *b, weft_val v, const int64_t *step, int64_t *
     }
     if (rank == from.rank) return v;
     split.rank = rank;
-    v = weft_opf(b, "pad", weft__grad_reshape(b, v, &split), "low=%s high=%s",
-                 weft_ints_text(t_low, sizeof t_low, low, (uint32_t)rank),
-                 weft_ints_text(t_high, sizeof t_high, high, (uint32_t)rank));
+    v = weft__grad_pad(b, weft__grad_reshape(b, v, &split), low, high, rank);
     return weft__grad_reshape(b, v, &to);
 }
 
@@ -110,7 +107,6 @@ static weft_status slice_gradient(weft_build *b)
     const weft_spec x = weft__grad_spec(b, b->api->in(b, 0));
     int64_t begin[WEFT_MAX_RANK], step[WEFT_MAX_RANK], high[WEFT_MAX_RANK] = { 0 };
     const int64_t none[WEFT_MAX_RANK] = { 0 };
-    char t_low[24 * WEFT_MAX_RANK + 8], t_high[24 * WEFT_MAX_RANK + 8];
     weft_status st;
     int any = 0;
     if ((st = weft__op_list(b, "begin", x.rank, 0, begin)) ||
@@ -135,10 +131,7 @@ static weft_status slice_gradient(weft_build *b)
             begin[i] = 0;
         }
     }
-    if (any)
-        v = weft_opf(b, "pad", v, "low=%s high=%s",
-                     weft_ints_text(t_low, sizeof t_low, begin, (uint32_t)x.rank),
-                     weft_ints_text(t_high, sizeof t_high, high, (uint32_t)x.rank));
+    if (any) v = weft__grad_pad(b, v, begin, high, x.rank);
     return b->api->out(b, 0, v);
 }
 
