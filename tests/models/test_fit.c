@@ -5,10 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
 #include <cmocka.h>
-#include "fixture.h"
+#include "learning.h"
 
 #define DIGITS WEFT_TEST_DATA "/../../examples/digits/"
 enum { MAX_EPOCHS = 20 }; /* Keras needs 8 to 13 of them, by the seed */
@@ -100,20 +98,11 @@ static float *train_weights(const char *device, uint64_t seed, size_t *n)
     weft_model *m = make_model(1);
     weft_session *s = compiled(m, device);
     weft_fit_options options = { .epochs = 2, .seed = seed };
-    float *weights = NULL;
+    float *weights;
 
     if (weft_session_fit(s, &train_data, &options, NULL)) fail_msg("%s", weft_error());
     weft_session_destroy(&s);
-    *n = 0;
-    for (uint32_t i = 0; i < weft_model_n_variables(m); i++) {
-        weft_array a = { .data = NULL };
-
-        assert_int_equal(weft_model_variable(m, i, NULL, &a.spec, NULL), WEFT_OK);
-        assert_non_null(weights = realloc(weights, (*n + weft_array_count(&a)) * sizeof *weights));
-        a.data = weights + *n;
-        assert_int_equal(weft_model_get_variable(m, i, &a), WEFT_OK);
-        *n += weft_array_count(&a);
-    }
+    weights = learning_values(m, n);
     weft_model_destroy(&m);
     return weights;
 }
@@ -121,18 +110,7 @@ static float *train_weights(const char *device, uint64_t seed, size_t *n)
 static void test_same_bits(void **state)
 {
     (void)state;
-    for (size_t i = 0; *all.id[i]; i++) {
-        size_t n[3];
-        float *a = train_weights(all.id[i], 5, &n[0]), *b = train_weights(all.id[i], 5, &n[1]),
-              *c = train_weights(all.id[i], 6, &n[2]);
-
-        assert_true(n[0] == n[1] && n[0] == n[2]);
-        assert_memory_equal(a, b, n[0] * sizeof *a);
-        assert_memory_not_equal(a, c, n[0] * sizeof *a);
-        free(a);
-        free(b);
-        free(c);
-    }
+    learning_same_bits(&all, train_weights);
 }
 
 static int setup(void **state)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <setjmp.h>
 #include <math.h>
-#include <string.h>
 #include <cmocka.h>
 #include "fixture.h"
 

@@ -7,7 +7,6 @@
 #include <setjmp.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <cmocka.h>
 #include "fixture.h"
 

@@ -1,10 +1,8 @@
 /* Every model and every layer that Keras wrote: all devices give Keras's outputs, to 1e-5 of the
  * largest. Single ops are held to tighter, derived bounds by test_check.c. */
-#include <math.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stdio.h>
-#include <string.h>
 #include <cmocka.h>
 #include "fixture.h"
 

@@ -6,10 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
 #include <cmocka.h>
-#include "fixture.h"
+#include "learning.h"
 
 static weft_context *ctx;
 static devices all;
@@ -198,18 +196,10 @@ static float *fitted(const char *device, uint64_t seed, size_t *n)
     weft_session *s = compiled(m, device,
                                "optimizer=Adam(learning_rate=0.01) "
                                "loss=sparse_categorical_crossentropy");
-    float *values = NULL;
+    float *values;
     if (weft_session_fit(s, &(weft_data){ xs, ys, 2, 1 }, &options, NULL))
         fail_msg("%s", weft_error());
-    *n = 0;
-    for (uint32_t i = 0; i < weft_model_n_variables(m); i++) {
-        weft_array a = { .data = NULL };
-        assert_int_equal(weft_model_variable(m, i, NULL, &a.spec, NULL), WEFT_OK);
-        assert_non_null(values = realloc(values, (*n + weft_array_count(&a)) * sizeof *values));
-        a.data = values + *n;
-        assert_int_equal(weft_model_get_variable(m, i, &a), WEFT_OK);
-        *n += weft_array_count(&a);
-    }
+    values = learning_values(m, n);
     weft_session_destroy(&s);
     weft_model_destroy(&m);
     return values;
@@ -225,17 +215,7 @@ static void test_same_bits(void **state)
         steps[i] = next_random();
     for (int i = 0; i < ROWS; i++)
         classes[i] = (float)(i % 3);
-    for (size_t i = 0; *all.id[i]; i++) {
-        size_t n[3];
-        float *a = fitted(all.id[i], 5, &n[0]), *b = fitted(all.id[i], 5, &n[1]),
-              *c = fitted(all.id[i], 6, &n[2]);
-        assert_true(n[0] == n[1] && n[0] == n[2]);
-        assert_memory_equal(a, b, n[0] * sizeof *a);
-        assert_memory_not_equal(a, c, n[0] * sizeof *a);
-        free(a);
-        free(b);
-        free(c);
-    }
+    learning_same_bits(&all, fitted);
 }
 
 int main(void)

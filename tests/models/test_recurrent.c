@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <setjmp.h>
 #include <cmocka.h>
 #include "fixture.h"

@@ -1,5 +1,6 @@
 /* Case lines, "attributes : dtype dims, dtype dims" (weft/plugin.h, weft_op_class.cases), and
- * running them through weft_check_op on a device. Shared by the programs of this folder. */
+ * running them through weft_check_op on a device. Shared by the tests of ops and of their
+ * gradients. */
 #ifndef WEFT_TESTS_CASE_LINE_H
 #define WEFT_TESTS_CASE_LINE_H
 #include <weft/weft.h>

@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <setjmp.h>
-#include <string.h>
 #include <cmocka.h>
 #include "base/alloc.h"
 #include "fixture.h"

@@ -6,13 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <weft/weft.h>
+#include "fixture.h"
+#include "near.h"
 #include "registry/internal.h"
 
 static weft_context *ctx;
+static devices all;
 
 static weft_val state(weft_build *b, const char *name, const char *initializer)
 {
@@ -114,8 +115,11 @@ static int setup(void **unused)
     static const weft_plugin plugin = { WEFT_PLUGIN_HEAD, "assigning", .version = "1",
                                         .layers = layers };
     (void)unused;
-    return weft_context_create("plugin_path=\"" WEFT_TEST_PLUGINS "\"", &ctx) ||
-           weft__register_plugin(ctx, &plugin);
+    if (weft_context_create("plugin_path=\"" WEFT_TEST_PLUGINS "\"", &ctx) ||
+        weft__register_plugin(ctx, &plugin))
+        return -1;
+    devices_list(ctx, &all);
+    return 0;
 }
 
 static int teardown(void **unused)
@@ -170,43 +174,30 @@ static float value(weft_model *m, uint32_t variable)
     return v[0];
 }
 
-static const char *const devices[] = { "cpu", "opencl:0" };
-static int there(const char *device)
-{
-    for (uint32_t i = 0; i < weft_context_n_devices(ctx); i++) {
-        const char *id;
-        weft_dev_info info = { .struct_size = sizeof info };
-        if (!weft_context_device(ctx, i, &id, &info) && !strcmp(id, device))
-            return (int)info.usable;
-    }
-    return 0;
-}
-
 static void test_values_stay(void **unused)
 {
     (void)unused;
-    for (int d = 0; d < 2; d++) {
-        if (!there(devices[d])) continue;
+    for (size_t d = 0; *all.id[d]; d++) {
         weft_model *m = make("Counter", 1);
-        weft_session *s = open(m, devices[d]);
+        weft_session *s = open(m, all.id[d]);
         float y, ten[3] = { 10, 10, 10 };
         weft_array given = three(ten);
         for (int i = 0; i < 4; i++) {
             run(s, 1, &y);
-            assert_float_equal(y, 0.25 + i, 0);
+            assert_near(y, 0.25 + i, 0);
         }
-        assert_float_equal(value(m, 0), 4, 0);
+        assert_near(value(m, 0), 4, 0);
         run(s, 1, &y);
-        assert_float_equal(y, 4.25, 0);
+        assert_near(y, 4.25, 0);
         assert_int_equal(weft_model_set_variable(m, 0, &given), WEFT_OK);
-        assert_float_equal(value(m, 0), 10, 0); /* not the device's 5 */
+        assert_near(value(m, 0), 10, 0); /* not the device's 5 */
         run(s, 1, &y);
-        assert_float_equal(y, 10.25, 0);
+        assert_near(y, 10.25, 0);
         weft_session_destroy(&s);
-        assert_float_equal(value(m, 0), 11, 0);
-        s = open(m, devices[d]);
+        assert_near(value(m, 0), 11, 0);
+        s = open(m, all.id[d]);
         run(s, 1, &y);
-        assert_float_equal(y, 11.25, 0);
+        assert_near(y, 11.25, 0);
         weft_session_destroy(&s);
         weft_model_destroy(&m);
     }
@@ -221,10 +212,10 @@ static void test_a_shared_layer_reads_what_was_assigned(void **unused)
     for (int i = 0; i < 3; i++) {
         run(s, 2, y);
         /* of two calls that do not depend on each other Keras runs the later one first */
-        assert_float_equal(y[1], 0.25 + 2 * i, 0);
-        assert_float_equal(y[0], 0.25 + 2 * i + 1, 0);
+        assert_near(y[1], 0.25 + 2 * i, 0);
+        assert_near(y[0], 0.25 + 2 * i + 1, 0);
     }
-    assert_float_equal(value(m, 0), 6, 0);
+    assert_near(value(m, 0), 6, 0);
     weft_session_destroy(&s);
     weft_model_destroy(&m);
 }
@@ -232,18 +223,17 @@ static void test_a_shared_layer_reads_what_was_assigned(void **unused)
 static void test_swap(void **unused)
 {
     (void)unused;
-    for (int d = 0; d < 2; d++) {
-        if (!there(devices[d])) continue;
+    for (size_t d = 0; *all.id[d]; d++) {
         weft_model *m = make("Swapper", 1);
-        weft_session *s = open(m, devices[d]);
+        weft_session *s = open(m, all.id[d]);
         float y;
         for (int i = 0; i < 4; i++) {
             run(s, 1, &y);
-            assert_float_equal(y, (i & 1 ? 1.25 : 10.25), 0);
+            assert_near(y, (i & 1 ? 1.25 : 10.25), 0);
         }
         run(s, 1, &y);
-        assert_float_equal(value(m, 0), 1, 0);
-        assert_float_equal(value(m, 1), 0, 0);
+        assert_near(value(m, 0), 1, 0);
+        assert_near(value(m, 1), 0, 0);
         weft_session_destroy(&s);
         weft_model_destroy(&m);
     }
@@ -273,8 +263,8 @@ static void test_in_place_where_nobody_else_reads(void **unused)
         assert_int_equal(plan_says(s, "into the variable"), i == 3);
         run(s, 1, &y);
         run(s, 1, &y);
-        if (i < 2) assert_float_equal(value(m, 0), (1 * 0.5f + 0.5f) * 0.5f + 0.5f, 0);
-        if (i == 1) assert_float_equal(y, 0.24491866f, 1e-6);
+        if (i < 2) assert_near(value(m, 0), (1 * 0.5f + 0.5f) * 0.5f + 0.5f, 0);
+        if (i == 1) assert_near(y, 0.24491866f, 1e-6);
         weft_session_destroy(&s);
         weft_model_destroy(&m);
     }
@@ -331,7 +321,7 @@ static void test_read_from_another_thread(void **unused)
         run(s, 1, &y);
     pthread_join(thread, &wrong);
     assert_null(wrong);
-    assert_float_equal(value(m, 0), 500, 0);
+    assert_near(value(m, 0), 500, 0);
     weft_session_destroy(&s);
     weft_model_destroy(&m);
 }

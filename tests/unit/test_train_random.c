@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include "train_harness.h"
@@ -262,11 +261,11 @@ static void test_alpha_dropout(void **state)
             int is_lost = fabs(v - lost) < fabs(v - kept);
             dropped += is_lost;
             /* x a + b: two roundings of values below 4 */
-            assert_float_equal(v, is_lost ? lost : kept, 1e-6);
+            assert_near(v, is_lost ? lost : kept, 1e-6);
         }
         expect_share(dropped, N, rate, "dropped");
         for (int i = 0; first && i < N; i++)
-            assert_float_equal(((float *)first->data)[i], ((float *)y->data)[i], 5e-7);
+            assert_near(((float *)first->data)[i], ((float *)y->data)[i], 5e-7);
         weft_array_destroy(&first);
         first = y;
     }
@@ -305,7 +304,7 @@ static void test_normal_noise(void **state)
             assert_false(same(y, next));
             /* normals are as near as the devices' log and cos are */
             for (int i = 0; first && i < N; i++)
-                assert_float_equal(((float *)first->data)[i], ((float *)y->data)[i], 1e-5);
+                assert_near(((float *)first->data)[i], ((float *)y->data)[i], 1e-5);
             weft_array_destroy(&next);
             weft_array_destroy(&first);
             first = y;
@@ -427,9 +426,9 @@ static void expect_hand(const weft_model *m, const hand *h)
     hand now;
     read_hand(m, &now);
     for (int i = 0; i < F * H; i++)
-        assert_float_equal(now.a[i], h->a[i], 2e-6);
+        assert_near(now.a[i], h->a[i], 2e-6);
     for (int i = 0; i < H; i++)
-        assert_float_equal(now.b[i], h->b[i], 2e-6);
+        assert_near(now.b[i], h->b[i], 2e-6);
 }
 
 static void test_gradient_goes_through_the_mask(void **state)
@@ -448,7 +447,7 @@ static void test_gradient_goes_through_the_mask(void **state)
             weft_array *scale = run(&mask, ones);
             double loss = hand_step(&h, scale->data, 0, 0, 0.1);
             train_step(s, &x, &y, &logs);
-            assert_float_equal(logs.value[0], loss, 2e-6 * (1 + loss));
+            assert_near(logs.value[0], loss, 2e-6 * (1 + loss));
             expect_hand(m, &h);
             weft_array_destroy(&scale);
         }
@@ -479,10 +478,10 @@ static void test_activity_regularization(void **state)
             if (weft_session_evaluate(s, &(weft_data){ xs, ys, 1, 1 }, ROWS / 2, &evaluated))
                 fail_msg("%s", weft_error());
             train_step(s, &x, &y, &logs);
-            assert_float_equal(evaluated.value[0], loss, 2e-6 * (1 + loss));
-            assert_float_equal(evaluated.value[1], mse, 2e-6 * (1 + mse));
-            assert_float_equal(logs.value[0], loss, 2e-6 * (1 + loss));
-            assert_float_equal(logs.value[1], mse, 2e-6 * (1 + mse));
+            assert_near(evaluated.value[0], loss, 2e-6 * (1 + loss));
+            assert_near(evaluated.value[1], mse, 2e-6 * (1 + mse));
+            assert_near(logs.value[0], loss, 2e-6 * (1 + loss));
+            assert_near(logs.value[1], mse, 2e-6 * (1 + mse));
             expect_hand(m, &h);
         }
         weft_session_destroy(&s);

@@ -61,7 +61,7 @@ static void expect_output(weft_session *s, int part, const float *want)
 {
     weft_array x = train_array(half[part], F32(ROWS, STEPS, F)), *y = train_predict(s, &x);
     for (int i = 0; i < ROWS * UNITS; i++)
-        assert_float_equal(((float *)y->data)[i], want[i], 1e-6);
+        assert_near(((float *)y->data)[i], want[i], 1e-6);
     weft_array_destroy(&y);
 }
 
@@ -87,7 +87,7 @@ static void test_predicts_on(void **state)
             expect_output(s, 1, t.y[1]);
             train_read(m, "l/state_h", h);
             for (int k = 0; k < ROWS * UNITS; k++)
-                assert_float_equal(h[k], t.y[1][k], 1e-6);
+                assert_near(h[k], t.y[1][k], 1e-6);
             assert_int_equal(weft_model_reset_state(m), WEFT_OK);
         }
         train_read(m, "l/state_h", h);
@@ -119,16 +119,16 @@ static void test_trains_on(void **state)
         weft_logs logs;
         for (int i = 0; i < 2; i++) {
             train_step(s, &x[i], &y, &logs);
-            assert_float_equal(logs.value[0], loss_of(t.y[i], target), 1e-6);
+            assert_near(logs.value[0], loss_of(t.y[i], target), 1e-6);
         }
         assert_int_equal(weft_model_reset_state(m), WEFT_OK);
         train_step(s, &x[0], &y, &logs);
-        assert_float_equal(logs.value[0], loss_of(t.y[0], target), 1e-6);
+        assert_near(logs.value[0], loss_of(t.y[0], target), 1e-6);
         expect_output(s, 1, t.y[1]);
         assert_int_equal(weft_model_reset_state(m), WEFT_OK);
         expect_output(s, 0, t.y[0]);
         train_step(s, &x[1], &y, &logs);
-        assert_float_equal(logs.value[0], loss_of(t.y[1], target), 1e-6);
+        assert_near(logs.value[0], loss_of(t.y[1], target), 1e-6);
         weft_session_destroy(&s);
         weft_model_destroy(&m);
     }
@@ -158,7 +158,7 @@ static void test_learns_with_a_state(void **state)
             float now[128] = { 0 };
             train_read(m, names[k], now);
             for (int i = 0; d && i < 128; i++)
-                assert_float_equal(now[i], first[k][i], 1e-5);
+                assert_near(now[i], first[k][i], 1e-5);
             memcpy(first[k], now, sizeof now);
         }
         weft_session_destroy(&s);
@@ -201,7 +201,7 @@ static void test_same_numbers(void **state)
                 weft_array *y[1];
                 forward_run(&f, &x, y);
                 for (int e = 0; d && e < ROWS * UNITS; e++)
-                    assert_float_equal(((float *)y[0]->data)[e], first[i][e], 1e-6);
+                    assert_near(((float *)y[0]->data)[e], first[i][e], 1e-6);
                 memcpy(first[i], y[0]->data, sizeof first[i]);
                 weft_array_destroy(&y[0]);
             }

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 #include <cmocka.h>
 #include "train_harness.h"
 
@@ -70,7 +69,7 @@ static void test_predictions(void **state)
             assert_int_equal(grown(s, &mine), 1);
             assert_true(predict(s) == now);
             assert_int_equal(grown(s, &mine), 0);
-            assert_float_equal(predict(other), now, 1e-6);
+            assert_near(predict(other), now, 1e-6);
             assert_int_equal(grown(other, &others), 1);
             predict(other);
             assert_int_equal(grown(other, &others), 0);

@@ -6,58 +6,35 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <weft/weft.h>
+#include "train_harness.h"
 
 enum { N = 7, F = 3 };
-static weft_context *ctx;
 static float x[N * F], y[N];
 
 static int setup(void **state)
 {
-    (void)state;
     for (int i = 0; i < N * F; i++)
         x[i] = (float)((i * 37) % 19) / 10 - 0.9f;
     for (int i = 0; i < N; i++)
         y[i] = x[F * i] - 2 * x[F * i + 1] + 0.5f + (float)(i % 3) / 10;
-    return weft_context_create("plugin_path=\"" WEFT_TEST_PLUGINS "\"", &ctx);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    weft_context_destroy(&ctx);
-    return 0;
+    return train_setup(state);
 }
 
 /* x -> Dense(1): weights w[F] and a bias. */
 static weft_model *linear(void)
 {
-    weft_model *m = NULL;
-    assert_int_equal(weft_model_create(ctx, "linear", &m), WEFT_OK);
+    weft_model *m = train_model("linear", 1);
     weft_output(m, weft_apply(m, "Dense", "units=1 name=d kernel_initializer=zeros",
                               weft_input(m, "x", WEFT_F32, WEFT_SHAPE(F))));
-    if (weft_model_finish(m)) fail_msg("%s", weft_error());
-    return m;
-}
-
-static weft_session *compiled(weft_model *m, const char *device, const char *attrs)
-{
-    weft_session *s = NULL;
-    if (weft_session_create(m, device, NULL, &s)) fail_msg("%s", weft_error());
-    if (weft_session_compile(s, attrs)) fail_msg("%s", weft_error());
-    return s;
+    return train_finished(m);
 }
 
 static void step(weft_session *s, int first, int n, weft_logs *logs)
 {
-    weft_array ax = { { WEFT_F32, 2, { n, F } }, x + F * first },
-               ay = { { WEFT_F32, 1, { n } }, y + first };
-    const weft_array *xs[] = { &ax }, *ys[] = { &ay };
-    if (weft_session_train_step(s, &(weft_data){ xs, ys, 1, 1 }, logs))
-        fail_msg("%s", weft_error());
+    weft_array ax = train_array(x + F * first, F32(n, F)), ay = train_array(y + first, F32(n));
+    train_step(s, &ax, &ay, logs);
 }
 
 /* ---- by hand ---- */
@@ -103,26 +80,15 @@ static void hand_adam(hand *h, const double *g, double rate)
     }
 }
 
-static void expect_weights(weft_model *m, const hand *h)
+static void expect_weights(const weft_model *m, const hand *h)
 {
     float w[F], b[1];
-    weft_array kernel = { { WEFT_F32, 2, { F, 1 } }, w }, bias = { { WEFT_F32, 1, { 1 } }, b };
+    weft_array kernel = train_array(w, F32(F, 1)), bias = train_array(b, F32(1));
     if (weft_model_get_variable(m, 0, &kernel)) fail_msg("%s", weft_error());
     if (weft_model_get_variable(m, 1, &bias)) fail_msg("%s", weft_error());
     for (int k = 0; k < F; k++)
-        assert_float_equal(w[k], h->w[k], 1e-5);
-    assert_float_equal(b[0], h->w[F], 1e-5);
-}
-
-static int usable(const char *device)
-{
-    for (uint32_t i = 0; i < weft_context_n_devices(ctx); i++) {
-        const char *id;
-        weft_dev_info info = { .struct_size = sizeof info };
-        if (!weft_context_device(ctx, i, &id, &info) && !strcmp(id, device))
-            return (int)info.usable;
-    }
-    return 0;
+        assert_near(w[k], h->w[k], 1e-5);
+    assert_near(b[0], h->w[F], 1e-5);
 }
 
 static void against_hand(const char *device, const char *optimizer, double momentum, int adam)
@@ -133,7 +99,7 @@ static void against_hand(const char *device, const char *optimizer, double momen
     weft_model *m = linear();
     weft_logs logs;
     snprintf(attrs, sizeof attrs, "optimizer=%s loss=mse metrics=mae", optimizer);
-    weft_session *s = compiled(m, device, attrs);
+    weft_session *s = train_compiled(m, device, attrs);
     for (int i = 0; i < 12; i++) {
         int first = i % 2 ? 4 : 0, n = i % 2 ? 3 : 4; /* batches of 4 and of 3 */
         double loss = hand_loss(&h, first, n, g);
@@ -141,7 +107,7 @@ static void against_hand(const char *device, const char *optimizer, double momen
         assert_int_equal(logs.n, 2);
         assert_string_equal(logs.name[0], "loss");
         assert_string_equal(logs.name[1], "mae");
-        assert_float_equal(logs.value[0], loss, 1e-5 * (1 + loss));
+        assert_near(logs.value[0], loss, 1e-5 * (1 + loss));
         if (adam)
             hand_adam(&h, g, 0.05);
         else
@@ -156,13 +122,11 @@ static void against_hand(const char *device, const char *optimizer, double momen
 
 static void test_against_plain_c(void **state)
 {
-    static const char *const devices[] = { "cpu", "opencl:0" };
     (void)state;
-    for (int d = 0; d < 2; d++) {
-        if (!usable(devices[d])) continue;
-        against_hand(devices[d], "SGD(learning_rate=0.05)", 0, 0);
-        against_hand(devices[d], "SGD(learning_rate=0.05 momentum=0.9)", 0.9, 0);
-        against_hand(devices[d], "Adam(learning_rate=0.05)", 0, 1);
+    for (int d = 0; train_device[d]; d++) {
+        against_hand(train_device[d], "SGD(learning_rate=0.05)", 0, 0);
+        against_hand(train_device[d], "SGD(learning_rate=0.05 momentum=0.9)", 0.9, 0);
+        against_hand(train_device[d], "Adam(learning_rate=0.05)", 0, 1);
     }
 }
 
@@ -171,9 +135,7 @@ static void test_against_plain_c(void **state)
 static float predict(weft_session *s)
 {
     float ones[F] = { 1, 1, 1 };
-    weft_array in = { { WEFT_F32, 2, { 1, F } }, ones }, *out = NULL;
-    const weft_array *inputs[] = { &in };
-    if (weft_session_run(s, inputs, 1, &out, 1)) fail_msg("%s", weft_error());
+    weft_array in = train_array(ones, F32(1, F)), *out = train_predict(s, &in);
     float v = *(float *)out->data;
     weft_array_destroy(&out);
     return v;
@@ -182,7 +144,7 @@ static float predict(weft_session *s)
 static void test_everybody_sees_the_weights(void **state)
 {
     weft_model *m = linear();
-    weft_session *s = compiled(m, "cpu", "optimizer=SGD(learning_rate=0.05) loss=mse"),
+    weft_session *s = train_compiled(m, "cpu", "optimizer=SGD(learning_rate=0.05) loss=mse"),
                  *other = NULL, *third = NULL;
     weft_logs logs;
     hand h = { .t = 0 };
@@ -194,18 +156,17 @@ static void test_everybody_sees_the_weights(void **state)
         hand_sgd(&h, g, 0.05, 0);
         step(s, 0, N, i % 2 ? &logs : NULL);
         double want = h.w[0] + h.w[1] + h.w[2] + h.w[F];
-        assert_float_equal(predict(s), want, 1e-5);
-        assert_float_equal(predict(other), want, 1e-5);
+        assert_near(predict(s), want, 1e-5);
+        assert_near(predict(other), want, 1e-5);
     }
     /* from outside, in the middle of it: one variable changes, the other stays */
     float bias = 3;
-    weft_array b = { { WEFT_F32, 1, { 1 } }, &bias };
     step(s, 0, N, NULL);
     hand_loss(&h, 0, N, g);
     hand_sgd(&h, g, 0.05, 0);
-    assert_int_equal(weft_model_set_variable(m, 1, &b), WEFT_OK);
+    train_write(m, "d/bias", &bias);
     h.w[F] = 3;
-    assert_float_equal(predict(s), h.w[0] + h.w[1] + h.w[2] + 3, 1e-5);
+    assert_near(predict(s), h.w[0] + h.w[1] + h.w[2] + 3, 1e-5);
     step(s, 0, N, NULL);
     hand_loss(&h, 0, N, g);
     hand_sgd(&h, g, 0.05, 0);
@@ -224,13 +185,13 @@ static void test_everybody_sees_the_weights(void **state)
 static void test_learning_rate(void **state)
 {
     weft_model *m = linear();
-    weft_session *s = compiled(m, "cpu", "optimizer=sgd loss=mse");
+    weft_session *s = train_compiled(m, "cpu", "optimizer=sgd loss=mse");
     double rate = 0;
     hand h = { .t = 0 };
     double g[F + 1];
     (void)state;
     assert_int_equal(weft_session_learning_rate(s, &rate), WEFT_OK);
-    assert_float_equal(rate, 0.01, 1e-9);
+    assert_near(rate, 0.01, 1e-9);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(weft_session_set_learning_rate(s, 0.1 / (i + 1)), WEFT_OK);
         step(s, 0, N, NULL);
@@ -283,7 +244,7 @@ static void test_mistakes(void **state)
     weft_model *m = linear();
     weft_session *s = NULL;
     float few[4] = { 0 };
-    weft_array ax = { { WEFT_F32, 2, { 4, F } }, x }, ay = { { WEFT_F32, 1, { 3 } }, few };
+    weft_array ax = train_array(x, F32(4, F)), ay = train_array(few, F32(3));
     const weft_array *xs[] = { &ax }, *ys[] = { &ay };
     weft_data data = { xs, ys, 1, 1 };
     (void)state;
@@ -309,13 +270,12 @@ static void test_mistakes(void **state)
 
 static void test_regularizers_are_refused(void **state)
 {
-    weft_model *m = NULL;
+    weft_model *m = train_model("decayed", 1);
     weft_session *s = NULL;
     (void)state;
-    assert_int_equal(weft_model_create(ctx, "decayed", &m), WEFT_OK);
     weft_output(m, weft_apply(m, "Dense", "units=1 name=d kernel_regularizer=L2(l2=0.01)",
                               weft_input(m, "x", WEFT_F32, WEFT_SHAPE(F))));
-    if (weft_model_finish(m)) fail_msg("%s", weft_error());
+    train_finished(m);
     if (weft_session_create(m, "cpu", NULL, &s)) fail_msg("%s", weft_error());
     assert_int_equal(weft_session_compile(s, "optimizer=sgd loss=mse"), WEFT_E_UNSUPPORTED);
     if (!strstr(weft_error(), "layer \"d\" (Dense) has kernel_regularizer=L2(l2=0.01)"))
@@ -331,5 +291,5 @@ int main(void)
         cmocka_unit_test(test_learning_rate),   cmocka_unit_test(test_f64_is_the_reference),
         cmocka_unit_test(test_mistakes),        cmocka_unit_test(test_regularizers_are_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, train_teardown);
 }

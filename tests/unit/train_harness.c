@@ -5,23 +5,21 @@
 #include <stddef.h>
 #include <string.h>
 #include <cmocka.h>
-#include "base/alloc.h"
+#include "fixture.h"
 
 weft_context *train_ctx;
 const char *train_device[3];
 
 int train_setup(void **state)
 {
+    devices all;
     uint32_t n = 0;
     (void)state;
     if (weft_context_create("plugin_path=\"" WEFT_TEST_PLUGINS "\"", &train_ctx)) return -1;
     train_device[n++] = "cpu";
-    for (uint32_t i = 0; i < weft_context_n_devices(train_ctx); i++) {
-        const char *id;
-        weft_dev_info info = { .struct_size = sizeof info };
-        if (weft_context_device(train_ctx, i, &id, &info) || strcmp(id, "opencl:0")) continue;
-        if (info.usable) train_device[n++] = "opencl:0";
-    }
+    devices_list(train_ctx, &all);
+    for (size_t i = 0; *all.id[i]; i++)
+        if (!strcmp(all.id[i], "opencl:0")) train_device[n++] = "opencl:0";
     train_device[n] = NULL;
     return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef WEFT_TESTS_TRAIN_HARNESS_H
 #define WEFT_TESTS_TRAIN_HARNESS_H
 #include <weft/weft.h>
+#include "near.h"
 #include "plan/plan.h"
 
 extern weft_context *train_ctx;     /* made by train_setup */

@@ -4,7 +4,6 @@
  * the devices agree, and Weft's own LSTM, which has kernels, learns the same from the same
  * weights. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <weft/weft.h>
 
