@@ -2,34 +2,27 @@
  * C], w[kernel.., C / G, F]: out[n, o.., g F/G + f] = sum over k.., c of w[k.., c, g F/G + f] *
  * x[n, o * stride - low + k * dilation, g C/G + c], which is 0 outside. The output points of all
  * images are rows of a matrix product, cut into blocks that are gathered (im2col.c), multiplied
- * and finished in one core's cache. One-point kernels need no gathering, depthwise ones no gemm. */
+ * and finished in one core's cache; what a block gathers of a large window is cut into sums of
+ * some taps. One-point kernels need no gathering, depthwise ones no gemm. */
 #include "conv.h"
 #include <limits.h>
 #include <string.h>
-
-#define BLOCK_BYTES (512u * 1024u) /* gathered rows: about half of a second-level cache */
-#define MIN_ROWS 32
-#define MAX_ROWS 512
 
 typedef struct plan {
     cpu_image conv;
     int depthwise, in_place, direct; /* x is the matrix; gemm writes the output itself */
     int64_t a_row, out_row;          /* steps from row to row, in place and direct */
     int64_t block;                   /* rows of a task */
+    cpu_cut cut;                     /* what of them is gathered at a time */
     size_t w_copy, a_bytes, c_bytes, temp_size;
     cpu_job job;
     const weft_view *out;
     char *temp;
 } plan;
 
-static size_t round_up(size_t bytes)
+void cpu_image_init(cpu_image *c, const weft_kernel_call *call, const cpu_conv_views *views)
 {
-    return (bytes + 63) / 64 * 64;
-}
-
-static void read_shapes(cpu_image *c, const weft_kernel_call *call)
-{
-    const weft_view *x = call->in[0], *w = call->in[1], *out = call->out[0];
+    const weft_view *x = views->x, *w = views->w, *out = views->y;
     int32_t n = x->rank - 2, skip = CPU_SPATIAL - n;
     int64_t stride[CPU_SPATIAL], pads[2 * CPU_SPATIAL], dilation[CPU_SPATIAL];
     cpu_attr_list(call, "strides", stride, (uint32_t)n, 1);
@@ -62,8 +55,7 @@ static void read_shapes(cpu_image *c, const weft_kernel_call *call)
     c->w = w->data;
 }
 
-/* The step between rows when all but the last dimension of v are evenly spaced rows; 0 when not. */
-static int64_t even_rows(const weft_view *v)
+int64_t cpu_even_rows(const weft_view *v)
 {
     cpu_nest nest;
     int64_t row = v->dim[v->rank - 1];
@@ -75,7 +67,7 @@ static int64_t even_rows(const weft_view *v)
     return nest.rank == 1 && nest.stride[0][0] >= row ? nest.stride[0][0] : 0;
 }
 
-static int is_pointwise(const cpu_image *c)
+int cpu_image_pointwise(const cpu_image *c)
 {
     int yes = c->taps == 1;
     for (int d = 0; d < CPU_SPATIAL; d++)
@@ -83,13 +75,9 @@ static int is_pointwise(const cpu_image *c)
     return yes;
 }
 
-static int64_t block_rows(const cpu_image *c)
+static int64_t larger(int64_t a, int64_t b)
 {
-    int64_t bytes = (c->k > c->features ? c->k : c->features) * (int64_t)c->size;
-    int64_t rows = bytes > 0 ? (int64_t)BLOCK_BYTES / bytes / 8 * 8 : MAX_ROWS;
-    if (rows < MIN_ROWS) rows = MIN_ROWS;
-    if (rows > MAX_ROWS) rows = MAX_ROWS;
-    return rows < c->rows ? rows : c->rows;
+    return a > b ? a : b;
 }
 
 static void make_plan(plan *p, const weft_kernel_call *call)
@@ -97,52 +85,59 @@ static void make_plan(plan *p, const weft_kernel_call *call)
     cpu_image *c = &p->conv;
     memset(p, 0, sizeof *p);
     p->out = call->out[0];
-    read_shapes(c, call);
-    p->block = block_rows(c);
-    c->w_row = even_rows(call->in[1]);
+    cpu_image_init(c, call, &(cpu_conv_views){ call->in[0], call->in[1], call->out[0] });
+    p->block = cpu_conv_block(c, larger(c->k, c->features), larger(c->in_group, c->features));
+    p->cut = cpu_cut_of(c, p->block, c->k);
+    c->w_row = cpu_even_rows(call->in[1]);
     if (!c->w_row) {
         c->w_row = c->features;
-        p->w_copy = round_up((size_t)call->in[1]->count * c->size);
+        p->w_copy = cpu_conv_round((size_t)call->in[1]->count * c->size);
     }
     p->depthwise = c->in_group == 1 && c->groups > 1;
-    p->a_row = is_pointwise(c) && !p->depthwise ? even_rows(call->in[0]) : 0;
+    p->a_row = cpu_image_pointwise(c) && !p->depthwise ? cpu_even_rows(call->in[0]) : 0;
     p->in_place = p->a_row != 0;
-    p->out_row = even_rows(p->out);
+    p->out_row = cpu_even_rows(p->out);
     p->direct =
         !cpu_node_of(call)->then && p->out_row != 0 && (!p->depthwise || p->out_row == c->features);
-    if (!p->in_place && !p->depthwise) p->a_bytes = round_up((size_t)(p->block * c->k) * c->size);
+    if (!p->in_place && !p->depthwise) {
+        p->a_bytes = cpu_conv_round((size_t)(p->block * p->cut.taps * p->cut.channels) * c->size);
+    }
     if (!p->direct) {
-        p->c_bytes = round_up((size_t)(p->block * c->features) * c->size);
+        p->c_bytes = cpu_conv_round((size_t)(p->block * c->features) * c->size);
         p->temp_size = cpu_job_temp(1 + call->n_extra);
     }
     p->temp_size += p->a_bytes + p->c_bytes;
 }
 
 /* One block of one group; c: the block's first output, of group 0. */
-static void multiply(const plan *p, int64_t group, int64_t first, int64_t rows, char *c_at,
-                     char *a_temp)
+static void multiply(const plan *p, cpu_piece *piece, char *c_at, char *a_temp)
 {
     const cpu_image *c = &p->conv;
-    int64_t size = (int64_t)c->size;
-    cpu_gemm g = { c->dtype,
-                   rows,
-                   c->out_group,
-                   c->k,
-                   a_temp,
-                   c->w + group * c->out_group * size,
-                   c->k,
-                   1,
-                   c->w_row,
-                   1,
-                   c_at + group * c->out_group * size,
-                   p->direct ? p->out_row : c->features };
-    if (p->in_place) {
-        g.a = c->x + (first * p->a_row + group * c->in_group) * size;
-        g.a_row = p->a_row;
-    } else if (c->k > 0) {
-        cpu_im2col(c, group, first, rows, a_temp);
+    int64_t size = (int64_t)c->size, column = piece->group * c->out_group;
+    for (int64_t i = 0; i < p->cut.pieces; i++) {
+        int64_t row = cpu_cut_piece(&p->cut, c, i, piece), k = piece->taps * piece->channels;
+        cpu_gemm g = { c->dtype,
+                       piece->rows,
+                       c->out_group,
+                       k,
+                       a_temp,
+                       c->w + (row * c->w_row + column) * size,
+                       k,
+                       1,
+                       c->w_row,
+                       1,
+                       c_at + column * size,
+                       p->direct ? p->out_row : c->features,
+                       i > 0 };
+        if (p->in_place) {
+            int64_t channel = piece->group * c->in_group + piece->channel;
+            g.a = c->x + (piece->first * p->a_row + channel) * size;
+            g.a_row = p->a_row;
+        } else if (k > 0) {
+            cpu_im2col(c, piece, a_temp);
+        }
+        cpu_gemm_run(&g);
     }
-    cpu_gemm_run(&g);
 }
 
 static void conv_task(void *user, uint64_t task, uint32_t thread)
@@ -156,8 +151,9 @@ static void conv_task(void *user, uint64_t task, uint32_t thread)
     if (p->depthwise) {
         cpu_depthwise(c, first, rows, c_at);
     } else {
-        for (int64_t group = 0; group < c->groups; group++)
-            multiply(p, group, first, rows, c_at, temp);
+        cpu_piece piece = { .first = first, .rows = rows };
+        for (; piece.group < c->groups; piece.group++)
+            multiply(p, &piece, c_at, temp);
     }
     if (!p->direct) {
         cpu_job_range(&p->job, c_at, (uint64_t)(first * c->features),
@@ -182,10 +178,14 @@ static char *copy_filter(const weft_kernel_call *call, plan *p, char *to)
     return to + p->w_copy;
 }
 
+static uint64_t n_blocks(const plan *p)
+{
+    return p->block ? (uint64_t)((p->conv.rows + p->block - 1) / p->block) : 0;
+}
+
 static int too_large(const plan *p)
 {
-    return p->conv.k > INT_MAX || p->conv.w_row > INT_MAX || p->a_row > INT_MAX ||
-           p->out_row > INT_MAX;
+    return p->conv.w_row > INT_MAX || p->a_row > INT_MAX || p->out_row > INT_MAX;
 }
 
 static weft_status run(const weft_kernel_call *call)
@@ -195,24 +195,26 @@ static weft_status run(const weft_kernel_call *call)
     make_plan(&p, call);
     if (too_large(&p)) {
         return cpu_fail(call, WEFT_E_UNSUPPORTED,
-                        "the filter has %lld numbers an output, or the steps "
-                        "between rows are beyond what BLAS counts (2^31 - 1)",
-                        (long long)p.conv.k);
+                        "steps between rows of %lld (image), %lld (filter) or %lld (output) "
+                        "elements are beyond what BLAS counts (2^31 - 1)",
+                        (long long)p.a_row, (long long)p.conv.w_row, (long long)p.out_row);
     }
     if (!p.conv.k)
         p.conv.x = p.conv.w = p.out->data; /* never read; they may have no memory at all */
     p.temp = copy_filter(call, &p, call->scratch);
     if (!p.direct) cpu_then_job(&p.job, call, p.conv.dtype);
-    cpu_parallel(cpu_threads(call, p.out->count * (uint64_t)(p.conv.k / 4 + 1)),
-                 (uint64_t)((p.conv.rows + p.block - 1) / p.block), conv_task, &p);
+    cpu_parallel(cpu_threads(call, p.out->count * (uint64_t)(p.conv.k / 4 + 1)), n_blocks(&p),
+                 conv_task, &p);
     return WEFT_OK;
 }
 
 static size_t scratch(const weft_kernel_call *call)
 {
     plan p;
+    uint64_t threads = cpu_node_of(call)->dev->threads;
     make_plan(&p, call);
-    return p.w_copy + cpu_node_of(call)->dev->threads * p.temp_size;
+    if (threads > n_blocks(&p)) threads = n_blocks(&p);
+    return p.w_copy + threads * p.temp_size;
 }
 
 static int supports(const weft_kernel_call *call, char *why, size_t size)

@@ -1,18 +1,11 @@
 /* The cpu backend: the reference. Plain C that defines what every op means, gemm by OpenBLAS. One
  * device, f32 and f64. This file is its table and the device itself. */
 #include "cpu.h"
-#include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define MAX_THREADS 1024
-/* Are there vector instructions that OpenBLAS has kernels for since long? */
-#if defined(__x86_64__) && defined(__GNUC__)
-#define HAS_AVX2() __builtin_cpu_supports("avx2")
-#else
-#define HAS_AVX2() 0
-#endif
 
 static weft_status probe(const weft_host *host, uint32_t *n_dev, char *why, size_t why_size)
 {
@@ -51,7 +44,7 @@ static weft_status info(const weft_host *host, uint32_t dev, weft_dev_info *res)
     if (dev != 0) return host->fail(host, WEFT_E_ARG, "cpu: there is one device, cpu:0");
     cpuinfo("model name", "CPU", t.name, sizeof t.name);
     cpuinfo("vendor_id", "", t.vendor, sizeof t.vendor);
-    snprintf(t.driver, sizeof t.driver, "%s", openblas_get_config());
+    cpu_blas_describe(t.driver, sizeof t.driver);
     snprintf(t.platform, sizeof t.platform, "host");
     if (pages > 0 && page > 0) t.mem_total = t.max_alloc = (uint64_t)pages * (uint64_t)page;
     t.compute_units = cpu_processors();
@@ -80,21 +73,6 @@ static weft_status read_threads(const weft_host *host, uint32_t *threads)
     return WEFT_OK;
 }
 
-/* OpenBLAS takes its oldest kernels, several times slower, on a processor it does not know. */
-static void warn_slow_blas(const weft_host *host)
-{
-    char text[256];
-    const char *core = openblas_get_corename();
-    if (!host->log || !HAS_AVX2() || (strcmp(core, "Prescott") && strcmp(core, "Generic"))) return;
-    snprintf(
-        text, sizeof text,
-        "cpu: OpenBLAS does not know this processor and uses its %s kernels. Set "
-        "OPENBLAS_CORETYPE=Haswell (or SkylakeX where there is AVX-512) to make matmul and conv "
-        "several times faster",
-        core);
-    host->log(host, WEFT_LOG_INFO, text);
-}
-
 static weft_status open_device(const weft_host *host, uint32_t dev, const char *options,
                                weft_dev **res)
 {
@@ -112,7 +90,7 @@ static weft_status open_device(const weft_host *host, uint32_t dev, const char *
     if (!t) return WEFT_E_NOMEM;
     *t = (weft_dev){ .host = host, .threads = threads };
     t->map = host->extension ? host->extension(host, WEFT_MAP_ID) : NULL;
-    warn_slow_blas(host);
+    cpu_blas_warn(host);
     *res = t;
     return WEFT_OK;
 }
@@ -129,6 +107,7 @@ static weft_status finish(weft_dev *dev)
 }
 
 static const char *const kernel_ids[] = { WEFT_KERNEL_CPU, NULL };
+static const weft_ext services[] = { { WEFT_GEMM_ID, &cpu_gemm_api }, { 0 } };
 static const weft_backend backend = {
     .struct_size = sizeof(weft_backend),
     .id = "cpu",
@@ -148,6 +127,7 @@ static const weft_backend backend = {
     .compile = cpu_compile,
     .run = cpu_run,
     .release_exe = cpu_release_exe,
+    .services = services,
 };
 static const weft_backend *const backends[] = { &backend, NULL };
 

@@ -4,6 +4,7 @@
 #ifndef WEFT_CPU_H
 #define WEFT_CPU_H
 #include <weft/backend.h>
+#include <weft/gemm.h>
 #include <weft/map.h>
 
 #define CPU_BLOCK 1024                   /* elements that are worked on while they are in cache */
@@ -43,7 +44,8 @@ typedef struct cpu_kernel {
 
 extern const cpu_kernel cpu_map, cpu_reduce, cpu_matmul, cpu_conv, cpu_reshape, cpu_transpose,
     cpu_slice, cpu_pad, cpu_concat, cpu_broadcast, cpu_reverse, cpu_copy, cpu_gather, cpu_softmax,
-    cpu_log_softmax, cpu_count;
+    cpu_log_softmax, cpu_count, cpu_scatter_add, cpu_random, cpu_adam_update, cpu_sgd_update,
+    cpu_conv_input_grad, cpu_conv_filter_grad;
 enum {
     CPU_ANY_LAYOUT = WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_PITCHED |
                      WEFT_KERNEL_OUT_STRIDED
@@ -102,6 +104,12 @@ uint32_t cpu_processors(void);
 /* While any run is between the two, BLAS calls stay in the thread that makes them. */
 void cpu_blas_enter(void);
 void cpu_blas_leave(void);
+
+/* ---- blas.c ---- */
+/* The kernel set that would be faster on this processor than OpenBLAS's choice; NULL = none. */
+const char *cpu_blas_better(void);
+void cpu_blas_describe(char *text, size_t size); /* "OpenBLAS 0.3.21, Haswell kernels" */
+void cpu_blas_warn(const weft_host *host);       /* once a process, where there are faster ones */
 
 /* ---- nest.c: operands over one row-major index space ---- */
 typedef struct cpu_nest {
@@ -172,7 +180,9 @@ typedef struct cpu_gemm {
     int64_t a_row, a_col, b_row, b_col; /* strides */
     void *c;
     int64_t ldc;
+    int add; /* c += a b */
 } cpu_gemm;
 int cpu_gemm_takes(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride);
-void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b */
+void cpu_gemm_run(const cpu_gemm *gemm); /* c = a b, or c += a b */
+extern const weft_gemm_api cpu_gemm_api; /* the same for kernels of plugins */
 #endif

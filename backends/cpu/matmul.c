@@ -160,7 +160,8 @@ static void matmul_task(void *user, uint64_t task, uint32_t thread)
                    p->b.row,
                    p->b.col,
                    tile,
-                   cols };
+                   cols,
+                   0 };
     if (p->direct) {
         int64_t at = cpu_nest_offset(&p->nest, 0, first) + row * p->out_row + col;
         g.c = (char *)p->out->data + at * size;

@@ -4,9 +4,28 @@
 #include <string.h>
 
 static const cpu_kernel *const core[] = {
-    &cpu_map,    &cpu_reduce,  &cpu_matmul,      &cpu_conv,      &cpu_reshape, &cpu_transpose,
-    &cpu_slice,  &cpu_pad,     &cpu_concat,      &cpu_broadcast, &cpu_reverse, &cpu_copy,
-    &cpu_gather, &cpu_softmax, &cpu_log_softmax, &cpu_count,
+    &cpu_map,
+    &cpu_reduce,
+    &cpu_matmul,
+    &cpu_conv,
+    &cpu_reshape,
+    &cpu_transpose,
+    &cpu_slice,
+    &cpu_pad,
+    &cpu_concat,
+    &cpu_broadcast,
+    &cpu_reverse,
+    &cpu_copy,
+    &cpu_gather,
+    &cpu_softmax,
+    &cpu_log_softmax,
+    &cpu_count,
+    &cpu_scatter_add,
+    &cpu_random,
+    &cpu_adam_update,
+    &cpu_sgd_update,
+    &cpu_conv_input_grad,
+    &cpu_conv_filter_grad,
 };
 
 static int64_t node_attr_i(const weft_kernel_call *call, const char *name)

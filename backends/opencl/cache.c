@@ -107,14 +107,14 @@ unsigned char *ocl_cache_load(const weft_host *host, const ocl_key *key, size_t 
     if (!trusted(file, &on_disk) || !read_all(file, &head, sizeof head)) goto out;
     if (memcmp(head.magic, magic, sizeof magic) || memcmp(&head.key, key, sizeof *key)) goto out;
     if (head.size == 0 || head.size > LARGEST || head.size != on_disk - sizeof head) goto out;
-    if (!(data = malloc(head.size)) || !read_all(file, data, head.size)) goto out;
+    if (!(data = ocl_alloc(host, head.size, 1)) || !read_all(file, data, head.size)) goto out;
     ocl_key content = content_key(data, head.size);
     if (memcmp(&content, &head.content, sizeof content)) goto out;
     *size = head.size;
     result = data;
     data = NULL;
 out:
-    free(data);
+    ocl_free(host, data);
     close(file);
     return result;
 }

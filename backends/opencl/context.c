@@ -2,7 +2,6 @@
  * in-order queue a handle. Contexts stay until the process ends: CLBlast keeps programs by
  * context. */
 #include "ocl.h"
-#include <stdlib.h>
 #include <string.h>
 
 static weft_status get_context(const weft_host *host, ocl_device *device, cl_context *context)
@@ -70,12 +69,14 @@ weft_status ocl_open(const weft_host *host, uint32_t dev, const char *options, w
     if (options && *options)
         return ocl_fail(host, WEFT_E_ARG, "opencl: the device has no options, \"%s\" was given",
                         options);
-    if (dev >= n) return ocl_fail(host, WEFT_E_NOTFOUND, "opencl:%u: there are %u devices", dev, n);
+    if (dev >= n)
+        return ocl_fail(host, WEFT_E_NOTFOUND, "opencl:%u: there %s %u", dev, n == 1 ? "is" : "are",
+                        n);
     if (!list[dev].info.usable || !ocl_device_chosen(host, &list[dev]))
         return ocl_fail(
             host, WEFT_E_DEVICE, "opencl:%u (%s) cannot be used: %s", dev, list[dev].info.name,
             list[dev].info.usable ? "WEFT_OPENCL_DEVICES leaves it out" : list[dev].info.why);
-    if (!(made = calloc(1, sizeof *made)))
+    if (!(made = ocl_alloc(host, 1, sizeof *made)))
         return ocl_fail(host, WEFT_E_NOMEM, "opencl:%u: no memory for a handle", dev);
     made->host = host;
     made->device = &list[dev];
@@ -105,5 +106,5 @@ void ocl_close(weft_dev *dev)
         clReleaseCommandQueue(dev->queue);
     }
     if (dev->timed) clReleaseCommandQueue(dev->timed);
-    free(dev);
+    ocl_free(dev->host, dev);
 }

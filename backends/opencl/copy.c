@@ -11,7 +11,7 @@ static weft_status get_program(ocl_call *call, size_t size, cl_program *program)
     static const char *const element[4] = { "uchar", "ushort", "uint", "ulong" };
     weft_dev *dev = call->dev;
     int which = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
-    ocl_text text = { 0 };
+    ocl_text text = { .host = dev->host };
     weft_status st = WEFT_OK;
     if (!dev->movement[which]) {
         ocl_text_add(&text, "%s#define ELEMENT %s\n%s", dev->cpu ? "#define WEFT_CPU 1\n" : "",
@@ -192,25 +192,37 @@ weft_status ocl_copy(ocl_call *call, const weft_view *dst, const weft_view *src)
     return ocl_copy_nest(call, dst, src, &nest);
 }
 
-static int64_t bits_of(weft_dtype dtype, double value)
+int ocl_fill_bits(weft_dtype dtype, double value, int64_t *bits)
 {
-    int64_t bits = 0;
     float f = (float)value;
-    if (dtype == WEFT_F32)
-        memcpy(&bits, &f, sizeof f);
-    else if (dtype == WEFT_F64)
-        memcpy(&bits, &value, sizeof value);
-    else if (dtype == WEFT_BOOL)
-        bits = value != 0;
-    else
-        bits = (int64_t)value;
-    return bits;
+    *bits = 0;
+    switch (dtype) {
+    case WEFT_F32: memcpy(bits, &f, sizeof f); return 1;
+    case WEFT_F64: memcpy(bits, &value, sizeof value); return 1;
+    case WEFT_F16:
+    case WEFT_BF16: return value == 0; /* not computed */
+    default: break;
+    }
+    if (!(value >= -0x1p63 && value < 0x1p63)) return 0;
+    *bits = (int64_t)value;
+    if ((double)*bits != value) return 0;
+    if (dtype == WEFT_I32) return *bits >= INT32_MIN && *bits <= INT32_MAX;
+    if (dtype == WEFT_U8) return *bits >= 0 && *bits <= UINT8_MAX;
+    return dtype == WEFT_I64 || *bits == 0 || *bits == 1;
 }
 
 weft_status ocl_fill(ocl_call *call, const weft_view *dst, double value)
 {
     ocl_nest nest = { .n = 1 };
-    int64_t bits = bits_of(dst->dtype, value);
+    const char *type = ocl_type_name(dst->dtype);
+    int64_t bits;
+    if (!ocl_fill_bits(dst->dtype, value, &bits))
+        return ocl_fail(call->dev->host, WEFT_E_ARG,
+                        "%s: op %s: a fill with %g, which elements of type %s cannot be",
+                        call->base.path, call->step->op->name, value,
+                        dst->dtype == WEFT_BOOL ? "bool"
+                        : type                  ? type
+                                                : "half");
     view_strides(&nest, 0, dst);
     if (empty(&nest)) return WEFT_OK;
     ocl_nest_merge(&nest);

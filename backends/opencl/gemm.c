@@ -42,7 +42,7 @@ int ocl_pack_pays(int64_t m, int64_t k, int64_t stride)
 weft_status ocl_gemm_plain(ocl_call *call, int f64, cl_program *program)
 {
     weft_dev *dev = call->dev;
-    ocl_text text = { 0 };
+    ocl_text text = { .host = dev->host };
     weft_status st = WEFT_OK;
     if (!dev->gemm[f64]) {
         const char *real = f64 ? "double" : "float";
@@ -217,13 +217,29 @@ static int clblast_shape(const ocl_product *p, weft_gemm *g)
     return leading(p->m, p->n, p->c_rs, p->c_cs, &c_trans, &g->ldc) && !c_trans;
 }
 
+/* Its kernels count elements in ints, and cut off what is larger without a word. Its copies of
+ * matrices are padded: half is left for that. */
+int ocl_clblast_reaches(const weft_gemm *g, const uint64_t *offset)
+{
+    const int64_t lines[3] = { g->trans_a ? g->k : g->m, g->trans_b ? g->n : g->k, g->m };
+    const int64_t line[3] = { g->lda, g->ldb, g->ldc };
+    for (int i = 0; i < 3; i++)
+        if (lines[i] > (INT32_MAX / 2) / (line[i] > 0 ? line[i] : 1) ||
+            offset[i] > (uint64_t)(INT32_MAX - lines[i] * line[i]))
+            return 0;
+    return 1;
+}
+
 /* Only single products: the strided batch of CLBlast 1.5.3 is wrong without a word on its indirect
  * path, when an offset is not 0 or a stride not tight. Sizes of 0 are an error to it. */
 static int clblast_takes(const ocl_call *call, const ocl_product *p)
 {
     weft_gemm g;
-    if (!call->dev->clblast || p->f64 || p->z != 1 || p->m < 1 || p->n < 1 || p->k < 1) return 0;
-    return p->c.dtype == WEFT_F32 && clblast_shape(p, &g);
+    if (!call->dev->clblast || call->exe->far || p->f64 || p->z != 1 || p->m < 1 || p->n < 1 ||
+        p->k < 1)
+        return 0;
+    return p->c.dtype == WEFT_F32 && clblast_shape(p, &g) &&
+           ocl_clblast_reaches(&g, (const uint64_t[]){ p->a.offset, p->b.offset, p->c.offset });
 }
 
 static weft_status clblast_record(ocl_call *call, const ocl_product *p)
@@ -243,8 +259,8 @@ static weft_status clblast_record(ocl_call *call, const ocl_product *p)
  * one. */
 static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
 
-weft_status ocl_clblast_run(weft_dev *dev, const char *path, const weft_gemm *g, const cl_mem *mem,
-                            const uint64_t *offset, cl_command_queue queue)
+weft_status ocl_clblast_run(weft_dev *dev, const weft_step *step, const weft_gemm *g,
+                            const cl_mem *mem, const uint64_t *offset, cl_command_queue queue)
 {
     CLBlastTranspose ta = g->trans_a ? CLBlastTransposeYes : CLBlastTransposeNo;
     CLBlastTranspose tb = g->trans_b ? CLBlastTransposeYes : CLBlastTransposeNo;
@@ -255,8 +271,9 @@ weft_status ocl_clblast_run(weft_dev *dev, const char *path, const weft_gemm *g,
                             &queue, NULL);
     pthread_mutex_unlock(&clblast_lock);
     if (!code) return WEFT_OK;
-    return ocl_cl_fail(dev->host, code, "%s: CLBlast gemm of %lld x %lld x %lld on %s", path,
-                       (long long)g->m, (long long)g->n, (long long)g->k, dev->device->info.name);
+    return ocl_cl_fail(dev->host, code, "%s: op %s: CLBlast gemm of %lld x %lld x %lld on %s",
+                       step->path, step->op->name, (long long)g->m, (long long)g->n,
+                       (long long)g->k, dev->device->info.name);
 }
 
 /* ---- the table ---- */

@@ -15,9 +15,16 @@ weft_status ocl_cl_fail(const weft_host *host, int code, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 const char *ocl_code_name(int code); /* of OpenCL and of CLBlast; "unknown code" */
 
+/* ---- heap: all of it is the host's, which counts it and can make it fail ---- */
+void *ocl_alloc(const weft_host *host, size_t n, size_t size); /* n * size zero bytes, or NULL */
+void ocl_free(const weft_host *host, void *memory);
+/* Twice as many elements (32 at first) when n == *capacity; 0: no memory, nothing has changed. */
+int ocl_grow(const weft_host *host, void *array, uint32_t n, uint32_t *capacity, size_t size);
+
 /* ---- text that grows: running out of memory is remembered, and seen once at the end ---- */
 typedef struct ocl_text {
-    char *data; /* NUL-terminated when size > 0 */
+    const weft_host *host; /* set it; the rest starts as zeros */
+    char *data;            /* NUL-terminated when size > 0 */
     size_t size, capacity;
     int failed;
 } ocl_text;
@@ -73,7 +80,8 @@ void ocl_buf_release(weft_dev *dev, weft_buf *buf);
 weft_status ocl_buf_write(weft_dev *dev, weft_buf *buf, uint64_t offset, const void *data,
                           uint64_t bytes);
 weft_status ocl_buf_read(weft_dev *dev, weft_buf *buf, uint64_t offset, void *data, uint64_t bytes);
-weft_status ocl_mem_create(weft_dev *dev, uint64_t bytes, const char *what, cl_mem *mem);
+/* step: whose scratch it is; NULL: a buffer of the plan's. */
+weft_status ocl_mem_create(weft_dev *dev, const weft_step *step, uint64_t bytes, cl_mem *mem);
 
 /* ---- programs ---- */
 typedef struct ocl_request {
@@ -88,7 +96,7 @@ typedef struct ocl_key {
 } ocl_key;
 void ocl_key_start(ocl_key *key);
 void ocl_key_add(ocl_key *key, const void *data, size_t n);
-/* The stored binary (free()), or NULL: none, or not to be trusted. */
+/* The stored binary (ocl_free()), or NULL: none, or not to be trusted. */
 unsigned char *ocl_cache_load(const weft_host *host, const ocl_key *key, size_t *size);
 /* Failing to store is no failure: the next process builds again. */
 void ocl_cache_store(const weft_host *host, const ocl_key *key, const unsigned char *data,

@@ -15,7 +15,9 @@ static weft_status info(const weft_host *host, uint32_t dev, weft_dev_info *resu
     uint32_t n = 0, size = result->struct_size;
     weft_status st = ocl_devices(host, &list, &n, NULL, 0);
     if (st) return st;
-    if (dev >= n) return ocl_fail(host, WEFT_E_NOTFOUND, "opencl:%u: there are %u devices", dev, n);
+    if (dev >= n)
+        return ocl_fail(host, WEFT_E_NOTFOUND, "opencl:%u: there %s %u", dev, n == 1 ? "is" : "are",
+                        n);
     weft_dev_info full = list[dev].info;
     if (full.usable && !ocl_device_chosen(host, &list[dev])) {
         full.usable = 0;

@@ -1,62 +1,104 @@
-/* conv: the step's numbers as macros for kernels/conv.cl, and the choice among its kernels by
- * shape and device. A 1 x 1 filter with stride 1 is a matrix product, and is handed to gemm. */
-#include "step.h"
+/* conv and conv_input_grad: the step's numbers as macros for kernels/conv.cl, and the choice among
+ * its kernels by shape and device. A 1 x 1 filter with stride 1 is a matrix product, and is handed
+ * to gemm. */
+#include "conv.h"
 #include <string.h>
 #include "kernels/conv.cl.h"
 #include "kernels/gemm.cl.h"
 
-enum { SPATIAL = 3 }; /* fewer axes: the first ones are 1 */
+enum { SPATIAL = OCL_SPATIAL };
 typedef enum form { SIMPLE, ROW, FLAT, DEPTH, TILES } form;
 
 typedef struct shape {
-    int64_t n, x[SPATIAL], y[SPATIAL], k[SPATIAL], stride[SPATIAL], dilation[SPATIAL], low[SPATIAL];
-    int64_t channels, filters, groups;                    /* of a group; how many groups */
-    int64_t x_stride[SPATIAL + 2], y_stride[SPATIAL + 2]; /* n, spatial, channel */
-    ocl_nest w_k, w_f;
+    ocl_conv c;
+    int64_t steps[SPATIAL], every[SPATIAL]; /* of the transpose: T and G in conv.cl */
+    int transposed;
+    ocl_nest w_k, w_f, w_c; /* rows; filters. Transposed: taps, and filters and channels of a w */
     int64_t vectors, tile, rest;
     form form;
 } shape;
 
-static void spatial(shape *s, const weft_step *step)
+ocl_conv ocl_conv_of(const weft_step *step, const ocl_conv_operands *o)
 {
-    const weft_operand *x = step->in[0], *w = step->in[1], *y = step->out[0];
-    int32_t n = x->rank - 2, skip = SPATIAL - n;
+    int32_t n = o->x->rank - 2, skip = SPATIAL - n;
     int64_t strides[SPATIAL], dilations[SPATIAL], pads[2 * SPATIAL];
+    ocl_conv c = { .n = o->x->dim[0], .groups = step->attr_i(step, "groups") };
     ocl_attr_list(step, "strides", strides, SPATIAL, 1);
     ocl_attr_list(step, "dilations", dilations, SPATIAL, 1);
     ocl_attr_list(step, "pads", pads, 2 * SPATIAL, 0);
+    c.channels = o->w->dim[n];
+    c.filters = o->w->dim[n + 1] / c.groups;
+    c.x_stride[0] = o->x->stride[0];
+    c.y_stride[0] = o->y->stride[0];
+    c.x_stride[SPATIAL + 1] = o->x->stride[n + 1];
+    c.y_stride[SPATIAL + 1] = o->y->stride[n + 1];
     for (int32_t a = 0; a < SPATIAL; a++) {
         int32_t from = a - skip;
         int there = from >= 0;
-        s->x[a] = there ? x->dim[from + 1] : 1;
-        s->y[a] = there ? y->dim[from + 1] : 1;
-        s->k[a] = there ? w->dim[from] : 1;
-        s->stride[a] = there ? strides[from] : 1;
-        s->dilation[a] = there ? dilations[from] : 1;
-        s->low[a] = there ? pads[from] : 0;
-        s->x_stride[a + 1] = there ? x->stride[from + 1] : 0;
-        s->y_stride[a + 1] = there ? y->stride[from + 1] : 0;
+        c.x[a] = there ? o->x->dim[from + 1] : 1;
+        c.y[a] = there ? o->y->dim[from + 1] : 1;
+        c.k[a] = there ? o->w->dim[from] : 1;
+        c.stride[a] = there ? strides[from] : 1;
+        c.dilation[a] = there ? dilations[from] : 1;
+        c.low[a] = there ? pads[from] : 0;
+        c.x_stride[a + 1] = there ? o->x->stride[from + 1] : 0;
+        c.y_stride[a + 1] = there ? o->y->stride[from + 1] : 0;
+    }
+    return c;
+}
+
+int ocl_conv_all_numbers(const ocl_conv *c)
+{
+    for (int a = 0; a < SPATIAL; a++)
+        if (c->x[a] < 0 || c->y[a] < 0 || c->x_stride[a + 1] < 0) return 0;
+    return c->x_stride[0] >= 0 && c->x_stride[SPATIAL + 1] >= 0;
+}
+
+static int64_t divisor(int64_t a, int64_t b)
+{
+    return b ? divisor(b, a % b) : a;
+}
+
+/* conv_input_grad as a convolution of dy with w turned around, whose places are divided by what the
+ * strides were. */
+static void transpose(shape *s)
+{
+    ocl_conv *c = &s->c;
+    int64_t channels = c->channels, x[SPATIAL], x_stride[SPATIAL + 2];
+    memcpy(x, c->x, sizeof x);
+    memcpy(c->x, c->y, sizeof x);
+    memcpy(c->y, x, sizeof x);
+    memcpy(x_stride, c->x_stride, sizeof x_stride);
+    memcpy(c->x_stride, c->y_stride, sizeof x_stride);
+    memcpy(c->y_stride, x_stride, sizeof x_stride);
+    c->channels = c->filters;
+    c->filters = channels;
+    for (int a = 0; a < SPATIAL; a++) {
+        s->steps[a] = c->stride[a];
+        s->every[a] = c->stride[a] / divisor(c->stride[a], c->dilation[a]);
+        c->stride[a] = 1;
+        c->low[a] = c->dilation[a] * (c->k[a] - 1) - c->low[a];
     }
 }
 
-static int all_numbers(const shape *s)
+/* Pixels of a row's largest phase. */
+static int64_t phase_of(const shape *s, int axis, int64_t size)
 {
-    for (int a = 0; a < SPATIAL; a++)
-        if (s->x[a] < 0 || s->y[a] < 0 || s->x_stride[a + 1] < 0) return 0;
-    return s->x_stride[0] >= 0 && s->x_stride[SPATIAL + 1] >= 0;
+    return (size + s->steps[axis] - 1) / s->steps[axis];
 }
 
 static form form_of(const weft_dev *dev, const shape *s)
 {
     const ocl_device *device = dev->device;
-    int dense = s->filters >= 4 || s->groups == 1;
-    if (!all_numbers(s)) return SIMPLE;
+    const ocl_conv *c = &s->c;
+    int dense = c->filters >= 4 || c->groups == 1;
+    if (!ocl_conv_all_numbers(c)) return SIMPLE;
     if (!dev->cpu)
-        return s->filters >= 16 && device->max_group >= 256 && device->local_memory >= 20480
+        return c->filters >= 16 && device->max_group >= 256 && device->local_memory >= 20480
                    ? TILES
                    : SIMPLE;
-    if (s->channels == 1 && s->filters == 1 && s->groups > 1) return DEPTH;
-    return !dense ? SIMPLE : s->y[SPATIAL - 1] >= 6 ? ROW : FLAT;
+    if (c->channels == 1 && c->filters == 1 && c->groups > 1) return DEPTH;
+    return !dense ? SIMPLE : phase_of(s, SPATIAL - 1, c->y[SPATIAL - 1]) >= 6 ? ROW : FLAT;
 }
 
 /* Rows are cut into tiles of equal size, the last perhaps shorter, as large as the registers
@@ -64,8 +106,8 @@ static form form_of(const weft_dev *dev, const shape *s)
 static void tiles(const weft_dev *dev, int f64, shape *s)
 {
     int many = ocl_rows(dev) == 12;
-    int64_t width = s->y[SPATIAL - 1], lanes = ocl_lanes(dev, f64);
-    s->vectors = s->filters > lanes ? 2 : 1;
+    int64_t width = phase_of(s, SPATIAL - 1, s->c.y[SPATIAL - 1]), lanes = ocl_lanes(dev, f64);
+    s->vectors = s->c.filters > lanes ? 2 : 1;
     int64_t most = many ? 14 : s->vectors == 2 ? 6 : 12;
     s->tile = many ? 8 : 6;
     s->rest = 1;
@@ -76,39 +118,64 @@ static void tiles(const weft_dev *dev, int f64, shape *s)
     s->rest = width - (n - 1) * s->tile;
 }
 
+static int is_transposed(const weft_step *step)
+{
+    return !strcmp(step->op->name, "conv_input_grad");
+}
+
 static shape shape_of(const weft_dev *dev, const weft_step *step)
 {
-    const weft_operand *x = step->in[0], *w = step->in[1], *y = step->out[0];
-    int32_t axes[WEFT_MAX_RANK], last = x->rank - 1;
-    shape s = { .n = x->dim[0],
-                .groups = step->attr_i(step, "groups"),
-                .channels = w->dim[last - 1] };
-    spatial(&s, step);
-    s.filters = w->dim[last] / s.groups;
-    s.x_stride[0] = x->stride[0];
-    s.y_stride[0] = y->stride[0];
-    s.x_stride[SPATIAL + 1] = x->stride[last];
-    s.y_stride[SPATIAL + 1] = y->stride[last];
+    const weft_operand *in = step->in[0], *w = step->in[1], *out = step->out[0];
+    int32_t axes[WEFT_MAX_RANK], last = in->rank - 1;
+    shape s = { .steps = { 1, 1, 1 }, .every = { 1, 1, 1 }, .transposed = is_transposed(step) };
     for (int32_t k = 0; k <= last; k++)
         axes[k] = k;
-    ocl_nest_axes(&s.w_k, w, axes, (uint32_t)last);
+    if (s.transposed) {
+        s.c = ocl_conv_of(step, &(ocl_conv_operands){ out, w, in });
+        transpose(&s);
+        ocl_nest_axes(&s.w_k, w, axes, (uint32_t)last - 1);
+        ocl_nest_axes(&s.w_c, w, axes + last - 1, 1);
+    } else {
+        s.c = ocl_conv_of(step, &(ocl_conv_operands){ in, w, out });
+        ocl_nest_axes(&s.w_k, w, axes, (uint32_t)last);
+    }
     ocl_nest_axes(&s.w_f, w, axes + last, 1);
     s.form = form_of(dev, &s);
     tiles(dev, ocl_step_f64(step), &s);
     return s;
 }
 
-static void number(ocl_source *src, const char *name, int64_t symbol)
+/* As a long: products of int constants would wrap at 2^31. */
+void ocl_conv_number(ocl_source *src, const char *name, int64_t symbol)
 {
-    ocl_text_add(src->text, "#define %s ", name);
+    ocl_text_add(src->text, "#define %s ((long)", name);
     ocl_symbol_text(src->text, symbol);
-    ocl_text_add(src->text, "\n");
+    ocl_text_add(src->text, ")\n");
 }
 
 static void numbers(ocl_source *src, const char *const *names, const int64_t *symbols, int n)
 {
     for (int k = 0; k < n; k++)
-        number(src, names[k], symbols[k]);
+        ocl_conv_number(src, names[k], symbols[k]);
+}
+
+void ocl_conv_numbers(ocl_source *src, const ocl_conv *c)
+{
+    numbers(src, (const char *const[]){ "XD", "XH", "XW" }, c->x, SPATIAL);
+    numbers(src, (const char *const[]){ "OD", "OH", "OW" }, c->y, SPATIAL);
+    numbers(src, (const char *const[]){ "KD", "KH", "KW" }, c->k, SPATIAL);
+    numbers(src, (const char *const[]){ "SD", "SH", "SW" }, c->stride, SPATIAL);
+    numbers(src, (const char *const[]){ "DD", "DH", "DW" }, c->dilation, SPATIAL);
+    numbers(src, (const char *const[]){ "XN_S", "XD_S", "XH_S", "XW_S", "XC_S" }, c->x_stride,
+            SPATIAL + 2);
+    numbers(src, (const char *const[]){ "ON_S", "OD_S", "OH_S", "OW_S", "OC_S" }, c->y_stride,
+            SPATIAL + 2);
+    numbers(src, (const char *const[]){ "N", "CG", "FG", "GROUPS" },
+            (const int64_t[]){ c->n, c->channels, c->filters, c->groups }, 4);
+    /* no symbols: below 0 where a transposed convolution leaves out results */
+    ocl_text_add(src->text,
+                 "#define PD ((long)%lld)\n#define PH ((long)%lld)\n#define PW ((long)%lld)\n",
+                 (long long)c->low[0], (long long)c->low[1], (long long)c->low[2]);
 }
 
 static void index_macro(ocl_source *src, const char *name, const ocl_nest *nest)
@@ -118,28 +185,33 @@ static void index_macro(ocl_source *src, const char *name, const ocl_nest *nest)
     ocl_text_add(src->text, "\n");
 }
 
+static void filter_macros(ocl_source *src, const shape *s)
+{
+    if (!s->transposed) {
+        index_macro(src, "W_K", &s->w_k);
+        index_macro(src, "W_F", &s->w_f);
+        return;
+    }
+    index_macro(src, "W_TAP", &s->w_k);
+    index_macro(src, "W_C", &s->w_c);
+    index_macro(src, "W_FILTER", &s->w_f);
+    ocl_text_add(src->text,
+                 "#define W_K(k) (W_TAP(KD * KH * KW - 1 - (k) / CG) + W_FILTER((k) %% CG))\n"
+                 "#define W_F(f) (W_C((f) %% FG) + W_FILTER((f) / FG * CG))\n");
+}
+
 static weft_status write(ocl_source *src)
 {
     static const char *const forms[] = { "", "CONV_ROW", "CONV_FLAT", "CONV_DEPTH", "CONV_TILE" };
     shape s = shape_of(src->dev, src->step);
     int32_t rank = src->step->out[0]->rank;
     ocl_axes groups[2] = { { 0 } };
-    numbers(src, (const char *const[]){ "XD", "XH", "XW" }, s.x, SPATIAL);
-    numbers(src, (const char *const[]){ "OD", "OH", "OW" }, s.y, SPATIAL);
-    numbers(src, (const char *const[]){ "KD", "KH", "KW" }, s.k, SPATIAL);
-    numbers(src, (const char *const[]){ "SD", "SH", "SW" }, s.stride, SPATIAL);
-    numbers(src, (const char *const[]){ "DD", "DH", "DW" }, s.dilation, SPATIAL);
-    numbers(src, (const char *const[]){ "PD", "PH", "PW" }, s.low, SPATIAL);
-    numbers(src, (const char *const[]){ "XN_S", "XD_S", "XH_S", "XW_S", "XC_S" }, s.x_stride,
-            SPATIAL + 2);
-    numbers(src, (const char *const[]){ "ON_S", "OD_S", "OH_S", "OW_S", "OC_S" }, s.y_stride,
-            SPATIAL + 2);
-    numbers(src, (const char *const[]){ "N", "CG", "FG", "GROUPS" },
-            (const int64_t[]){ s.n, s.channels, s.filters, s.groups }, 4);
+    ocl_conv_numbers(src, &s.c);
+    numbers(src, (const char *const[]){ "TD", "TH", "TW" }, s.steps, SPATIAL);
+    numbers(src, (const char *const[]){ "GD", "GH", "GW" }, s.every, SPATIAL);
     numbers(src, (const char *const[]){ "VECTORS", "TILE", "REST" },
             (const int64_t[]){ s.vectors, s.tile, s.rest }, 3);
-    index_macro(src, "W_K", &s.w_k);
-    index_macro(src, "W_F", &s.w_f);
+    filter_macros(src, &s);
     if (s.form != SIMPLE) ocl_text_add(src->text, "#define %s 1\n", forms[s.form]);
     for (int32_t k = 0; k < rank - 1; k++)
         groups[0].axis[groups[0].n++] = k;
@@ -173,17 +245,18 @@ static int64_t blocks(int64_t n, int64_t size)
 static weft_status panels(ocl_call *call, const shape *s, int64_t pixels, weft_cl_launch *l)
 {
     int64_t panel = s->vectors * (int64_t)ocl_lanes(call->dev, call->f64),
-            n = blocks(s->filters, panel);
-    int64_t rows = s->k[0] * s->k[1] * s->k[2] * s->channels;
-    int direct = s->w_k.rank <= 1 && (s->w_f.rank == 0 || s->w_f.stride[0][0] == 1);
+            n = blocks(s->c.filters, panel);
+    int64_t rows = s->c.k[0] * s->c.k[1] * s->c.k[2] * s->c.channels;
+    int direct =
+        !s->transposed && s->w_k.rank <= 1 && (s->w_f.rank == 0 || s->w_f.stride[0][0] == 1);
     if (direct)
         direct = !ocl_pack_pays(pixels, rows, ocl_group_stride(&s->w_k, 1) * (call->f64 ? 8 : 4));
-    int64_t first = direct ? s->filters / panel : 0;
+    int64_t first = direct ? s->c.filters / panel : 0;
     weft_view packed = ocl_work(call, call->f64 ? WEFT_F64 : WEFT_F32, 0,
-                                (uint64_t)(s->groups * (n - first) * panel * rows));
+                                (uint64_t)(s->c.groups * (n - first) * panel * rows));
     weft_status st = WEFT_OK;
     l->local[0] = l->local[1] = l->local[2] = 1;
-    l->global[2] = (size_t)(n * s->groups);
+    l->global[2] = (size_t)(n * s->c.groups);
     if (packed.count) {
         const weft_view *views[] = { call->base.in[1], &packed };
         weft_cl_launch pack = { .struct_size = sizeof pack,
@@ -195,7 +268,7 @@ static weft_status panels(ocl_call *call, const shape *s, int64_t pixels, weft_c
                                 .ints = &first };
         pack.global[0] = (size_t)(n - first);
         pack.global[1] = (size_t)blocks(rows, 64);
-        pack.global[2] = (size_t)s->groups;
+        pack.global[2] = (size_t)s->c.groups;
         st = ocl_services.launch(&call->base, &pack);
     } else {
         packed.data = NULL;
@@ -203,21 +276,26 @@ static weft_status panels(ocl_call *call, const shape *s, int64_t pixels, weft_c
     return st ? st : launch(call, &packed, first, l);
 }
 
-static weft_status gpu_tiles(ocl_call *call, const shape *s, int64_t pixels, weft_cl_launch *l)
+static weft_status gpu_tiles(ocl_call *call, const shape *s, weft_cl_launch *l)
 {
     const ocl_device *device = call->dev->device;
     weft_view none = { .struct_size = sizeof none };
-    int64_t side = 64, large = blocks(pixels, 128) * blocks(s->filters, 128) * s->groups;
+    int64_t side = 64, phases = 1, pixels = ocl_at(s->c.n, call->base.batch), large;
+    for (int a = 0; a < SPATIAL; a++) {
+        phases *= s->steps[a];
+        pixels *= phase_of(s, a, s->c.y[a]);
+    }
+    large = blocks(pixels, 128) * blocks(s->c.filters, 128) * s->c.groups * phases;
     l->kernel = "conv_64";
-    if (s->filters > 64 && large >= 2 * (int64_t)device->info.compute_units && !call->f64) {
+    if (s->c.filters > 64 && large >= 2 * (int64_t)device->info.compute_units && !call->f64) {
         l->kernel = "conv_128";
         side = 128;
     }
     l->local[0] = l->local[1] = 16;
     l->local[2] = 1;
     l->global[0] = (size_t)(16 * blocks(pixels, side));
-    l->global[1] = (size_t)(16 * blocks(s->filters, side) * s->groups);
-    l->global[2] = 1;
+    l->global[1] = (size_t)(16 * blocks(s->c.filters, side) * s->c.groups);
+    l->global[2] = (size_t)phases;
     return launch(call, &none, 0, l);
 }
 
@@ -226,16 +304,16 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
     ocl_call *call = (ocl_call *)base;
     shape s = shape_of(call->dev, call->step);
     const weft_view *y = base->out[0], none = { .struct_size = sizeof none };
-    int64_t filters = s.filters * s.groups, width = ocl_at(s.y[SPATIAL - 1], base->batch);
+    int64_t filters = s.c.filters * s.c.groups, width = ocl_at(s.c.y[SPATIAL - 1], base->batch);
     weft_cl_launch l = { .kernel = "conv_simple" };
     (void)cl;
     if (y->count == 0) return WEFT_OK;
-    int64_t pixels = (int64_t)y->count / filters;
-    form how = base->in[0]->count && s.channels ? s.form : SIMPLE; /* of nothing: only zeros */
+    int64_t pixels = (int64_t)y->count / filters, steps = s.steps[SPATIAL - 1];
+    form how = base->in[0]->count && s.c.channels ? s.form : SIMPLE; /* of nothing: only zeros */
     switch (how) {
     case ROW:
         l.kernel = "conv_row";
-        l.global[0] = (size_t)blocks(width, s.tile);
+        l.global[0] = (size_t)(steps * blocks(phase_of(&s, SPATIAL - 1, width), s.tile));
         l.global[1] = (size_t)(pixels / width);
         return panels(call, &s, pixels, &l);
     case FLAT:
@@ -249,7 +327,7 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
         l.global[1] = (size_t)(pixels / width);
         l.global[2] = 1;
         break;
-    case TILES: return gpu_tiles(call, &s, pixels, &l);
+    case TILES: return gpu_tiles(call, &s, &l);
     default: l.global[0] = (size_t)y->count;
     }
     return launch(call, &none, 0, &l);
@@ -281,7 +359,7 @@ static weft_status enqueue_point(const weft_kernel_call *base, const weft_cl *cl
 {
     ocl_call *call = (ocl_call *)base;
     const weft_view *x = base->in[0], *w = base->in[1], *y = base->out[0];
-    int32_t last = x->rank - 1;
+    int32_t last = x->rank - 1, turned = is_transposed(call->step);
     ocl_nest xm, ym;
     lines_of(&xm, call->step->in[0]);
     lines_of(&ym, call->step->out[0]);
@@ -295,16 +373,16 @@ static weft_status enqueue_point(const weft_kernel_call *base, const weft_cl *cl
                       .n_extra = base->n_extra,
                       .then = ocl_then(call->step) != NULL,
                       .m = 1,
-                      .n = w->dim[last],
-                      .k = w->dim[last - 1],
+                      .n = w->dim[last - turned],
+                      .k = w->dim[last - 1 + turned],
                       .z = 1 };
     (void)cl;
     for (int32_t k = 0; k < last; k++)
         p.m *= y->dim[k];
     p.a_rs = ocl_group_stride(&xm, base->batch);
     p.a_cs = x->stride[last];
-    p.b_rs = w->stride[last - 1];
-    p.b_cs = w->stride[last];
+    p.b_rs = w->stride[last - 1 + turned];
+    p.b_cs = w->stride[last - turned];
     p.c_rs = ocl_group_stride(&ym, base->batch);
     p.c_cs = y->stride[last];
     return ocl_product_record(call, &p);
@@ -341,6 +419,15 @@ static const ocl_op *refine(const weft_step *step)
 
 const ocl_op ocl_op_conv = {
     .name = "conv",
+    .file = "conv.cl",
+    .source = weft_cl_conv,
+    .kernel = { .struct_size = sizeof(weft_cl_kernel), .flags = FLAGS, .enqueue = enqueue },
+    .write = write,
+    .refine = refine,
+};
+
+const ocl_op ocl_op_conv_input_grad = {
+    .name = "conv_input_grad",
     .file = "conv.cl",
     .source = weft_cl_conv,
     .kernel = { .struct_size = sizeof(weft_cl_kernel), .flags = FLAGS, .enqueue = enqueue },

@@ -3,8 +3,8 @@
  * reason. */
 #include "ocl.h"
 #include <ctype.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_PLATFORMS = 32, MAX_DEVICES = 64 };
@@ -12,7 +12,7 @@ enum { MAX_PLATFORMS = 32, MAX_DEVICES = 64 };
 static struct {
     pthread_mutex_t lock;
     int searched;
-    ocl_device *list;
+    ocl_device list[MAX_DEVICES];
     uint32_t n;
     char why[192];
 } found = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -130,19 +130,42 @@ static void sort(ocl_device *list, uint32_t n)
     }
 }
 
-static void search_platform(cl_platform_id platform)
+/* What is left out, and why: the list itself shows only what was found. */
+static void warn(const weft_host *host, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void warn(const weft_host *host, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (host->log) host->log(host, WEFT_LOG_WARN, text);
+}
+
+static void search_platform(const weft_host *host, cl_platform_id platform)
 {
     char name[128] = "";
     cl_device_id ids[MAX_DEVICES];
     cl_uint n = 0;
-    if (clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL)) return;
-    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &n)) return;
-    if (n > MAX_DEVICES) n = MAX_DEVICES;
-    for (cl_uint i = 0; i < n && found.n < MAX_DEVICES; i++)
+    cl_int code = clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
+    if (!code) code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &n);
+    if (code == CL_DEVICE_NOT_FOUND) return;
+    if (code) {
+        warn(host, "opencl: platform \"%s\" does not list its devices: %s (%d)", name,
+             ocl_code_name(code), code);
+        return;
+    }
+    if (n > MAX_DEVICES - found.n) {
+        warn(host, "opencl: %u devices of platform \"%s\" are left out: %d are the most",
+             (unsigned)(n - (MAX_DEVICES - found.n)), name, MAX_DEVICES);
+        n = MAX_DEVICES - found.n;
+    }
+    for (cl_uint i = 0; i < n; i++)
         describe(&found.list[found.n++], name, platform, ids[i]);
 }
 
-static void search(void)
+static void search(const weft_host *host)
 {
     cl_platform_id platforms[MAX_PLATFORMS];
     cl_uint n = 0;
@@ -154,9 +177,13 @@ static void search(void)
                  code ? ocl_code_name(code) : "no platform");
         return;
     }
-    if (n > MAX_PLATFORMS) n = MAX_PLATFORMS;
+    if (n > MAX_PLATFORMS) {
+        warn(host, "opencl: %u platforms are installed, %d are the most", (unsigned)n,
+             MAX_PLATFORMS);
+        n = MAX_PLATFORMS;
+    }
     for (cl_uint i = 0; i < n; i++)
-        search_platform(platforms[i]);
+        search_platform(host, platforms[i]);
     if (found.n == 0)
         snprintf(found.why, sizeof found.why,
                  "%u OpenCL platforms are installed, none has a device", (unsigned)n);
@@ -168,21 +195,14 @@ static void search(void)
 weft_status ocl_devices(const weft_host *host, ocl_device **list, uint32_t *n, char *why,
                         size_t why_size)
 {
-    weft_status st = WEFT_OK;
     pthread_mutex_lock(&found.lock);
-    if (!found.list) found.list = calloc(MAX_DEVICES, sizeof *found.list);
-    if (!found.list) {
-        st = ocl_fail(host, WEFT_E_NOMEM, "opencl: no memory for the list of devices");
-        goto out;
-    }
-    if (!found.searched) search();
+    if (!found.searched) search(host);
     found.searched = 1;
     *list = found.list;
     *n = found.n;
     if (why && why_size) snprintf(why, why_size, "%s", found.why);
-out:
     pthread_mutex_unlock(&found.lock);
-    return st;
+    return WEFT_OK;
 }
 
 static int contains(const char *text, const char *part)

@@ -1,7 +1,6 @@
 /* Programs: each distinct source is compiled once a process and device, and once a machine where
  * the driver gives binaries that are worth keeping. */
 #include "ocl.h"
-#include <stdlib.h>
 #include <string.h>
 
 struct ocl_program {
@@ -57,10 +56,10 @@ static weft_status build_fail(weft_dev *dev, const ocl_request *r, cl_program pr
     size_t size = 0;
     char *full = NULL;
     if (!clGetProgramBuildInfo(program, dev->device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) &&
-        size && (full = calloc(1, size + 1)) &&
+        size && (full = ocl_alloc(dev->host, size + 1, 1)) &&
         !clGetProgramBuildInfo(program, dev->device->id, CL_PROGRAM_BUILD_LOG, size, full, NULL))
         strncpy(log, full, LOG_SIZE);
-    free(full);
+    ocl_free(dev->host, full);
     return ocl_fail(dev->host, WEFT_E_DEVICE,
                     "%s: the kernel of op %s does not compile on %s (driver %s): %s (%d)\n%s",
                     r->path, r->op, dev->device->info.name, dev->device->info.driver,
@@ -82,7 +81,7 @@ static cl_program from_disk(weft_dev *dev, const ocl_key *key, const char *optio
     program = NULL;
 out:
     if (program) clReleaseProgram(program);
-    free(data);
+    ocl_free(dev->host, data);
     return result;
 }
 
@@ -92,11 +91,11 @@ static void to_disk(weft_dev *dev, const ocl_key *key, cl_program program)
     unsigned char *data = NULL;
     if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) || size < 4)
         return;
-    if (!(data = malloc(size))) return;
+    if (!(data = ocl_alloc(dev->host, size, 1))) return;
     if (!clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) &&
         memcmp(data, "//", 2) && memcmp(data, ".ver", 4)) /* PTX is text */
         ocl_cache_store(dev->host, key, data, size);
-    free(data);
+    ocl_free(dev->host, data);
 }
 
 static weft_status build(weft_dev *dev, const ocl_request *r, const char *options,
@@ -120,13 +119,21 @@ out:
     return st;
 }
 
-static void free_record(ocl_program *p)
+static char *copy_text(const weft_host *host, const char *text)
+{
+    size_t n = strlen(text);
+    char *copy = ocl_alloc(host, n + 1, 1);
+    if (copy) memcpy(copy, text, n);
+    return copy;
+}
+
+static void free_record(const weft_host *host, ocl_program *p)
 {
     if (!p) return;
     if (p->program) clReleaseProgram(p->program);
-    free(p->source);
-    free(p->options);
-    free(p);
+    ocl_free(host, p->source);
+    ocl_free(host, p->options);
+    ocl_free(host, p);
 }
 
 static weft_status get_locked(weft_dev *dev, const ocl_request *r, const char *options,
@@ -141,9 +148,9 @@ static weft_status get_locked(weft_dev *dev, const ocl_request *r, const char *o
         *program = known->program;
         return WEFT_OK;
     }
-    ocl_program *made = calloc(1, sizeof *made);
-    if (made) made->source = strdup(r->source);
-    if (made) made->options = strdup(options);
+    ocl_program *made = ocl_alloc(dev->host, 1, sizeof *made);
+    if (made) made->source = copy_text(dev->host, r->source);
+    if (made) made->options = copy_text(dev->host, options);
     if (!made || !made->source || !made->options) {
         st = ocl_fail(dev->host, WEFT_E_NOMEM, "%s: no memory for the program of op %s", r->path,
                       r->op);
@@ -160,13 +167,13 @@ static weft_status get_locked(weft_dev *dev, const ocl_request *r, const char *o
     *program = made->program;
     made = NULL;
 out:
-    free_record(made);
+    free_record(dev->host, made);
     return st;
 }
 
 weft_status ocl_program_get(weft_dev *dev, const ocl_request *request, cl_program *program)
 {
-    ocl_text options = { 0 };
+    ocl_text options = { .host = dev->host };
     weft_status st;
     ocl_text_add(&options, "%s%s", standard, request->options ? request->options : "");
     if (options.failed) {

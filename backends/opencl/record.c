@@ -3,21 +3,9 @@
  * (run.c). */
 #include "step.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { CPU_LOCAL = 64, GPU_LOCAL = 128 };
-
-static int grow(void **array, uint32_t n, uint32_t *capacity, size_t size)
-{
-    if (n < *capacity) return 1;
-    uint32_t more = *capacity ? *capacity * 2 : 32;
-    void *data = realloc(*array, more * size);
-    if (!data) return 0;
-    *array = data;
-    *capacity = more;
-    return 1;
-}
 
 static weft_status no_memory(const ocl_call *call)
 {
@@ -41,7 +29,7 @@ static weft_status add_argument(ocl_call *call, ocl_cmd *cmd, uint32_t index, co
         arg.offset = v->offset;
         arg.size = ocl_type_size(v->dtype);
     }
-    if (!grow((void **)&exe->arg, exe->n_arg, &exe->cap_arg, sizeof *exe->arg))
+    if (!ocl_grow(call->dev->host, &exe->arg, exe->n_arg, &exe->cap_arg, sizeof *exe->arg))
         return no_memory(call);
     exe->arg[exe->n_arg++] = arg;
     cmd->n_args++;
@@ -52,8 +40,16 @@ static weft_status set(ocl_call *call, ocl_cmd *cmd, uint32_t index, size_t size
 {
     cl_int code = clSetKernelArg(cmd->kernel, index, size, value);
     if (!code) return WEFT_OK;
-    return ocl_cl_fail(call->dev->host, code, "%s: op %s: argument %u (%zu bytes) of kernel %s",
-                       call->base.path, call->step->op->name, index, size, cmd->name);
+    return ocl_cl_fail(call->dev->host, code,
+                       "%s: op %s: argument %u (%zu bytes) of kernel %s on %s", call->base.path,
+                       call->step->op->name, index, size, cmd->name, call->dev->device->info.name);
+}
+
+static weft_status ask_fail(const ocl_call *call, const ocl_cmd *cmd, cl_int code)
+{
+    return ocl_cl_fail(call->dev->host, code, "%s: op %s: what kernel %s takes on %s",
+                       call->base.path, call->step->op->name, cmd->name,
+                       call->dev->device->info.name);
 }
 
 /* Views come first, two arguments each; then whole numbers, scalars, and the batch. */
@@ -62,7 +58,8 @@ static weft_status set_arguments(ocl_call *call, ocl_cmd *cmd, const weft_cl_lau
     uint32_t index = 0, given = 2 * l->n_views + l->n_ints + l->n_scalars + 1;
     cl_uint takes = 0;
     weft_status st;
-    clGetKernelInfo(cmd->kernel, CL_KERNEL_NUM_ARGS, sizeof takes, &takes, NULL);
+    cl_int code = clGetKernelInfo(cmd->kernel, CL_KERNEL_NUM_ARGS, sizeof takes, &takes, NULL);
+    if (code) return ask_fail(call, cmd, code);
     if (takes != given)
         return ocl_fail(call->dev->host, WEFT_E_ARG,
                         "%s: op %s: kernel %s takes %u arguments, its launch gives %u",
@@ -91,10 +88,12 @@ static weft_status set_range(ocl_call *call, ocl_cmd *cmd, const weft_cl_launch 
     const ocl_device *device = call->dev->device;
     size_t fixed[3] = { 0 }, most = device->max_group;
     int flat = l->global[1] == 0 && l->global[2] == 0; /* { n } is short for { n, 1, 1 } */
-    clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE,
-                             sizeof fixed, fixed, NULL);
-    clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most,
-                             NULL);
+    cl_int code = clGetKernelWorkGroupInfo(
+        cmd->kernel, device->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof fixed, fixed, NULL);
+    if (!code)
+        code = clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
+                                        sizeof most, &most, NULL);
+    if (code) return ask_fail(call, cmd, code);
     for (int d = 0; d < 3; d++)
         cmd->local[d] = l->local[d] ? l->local[d] : 1;
     if (fixed[0])
@@ -134,8 +133,8 @@ static weft_status get_kernel(ocl_call *call, ocl_cmd *cmd)
     cmd->kernel = clCreateKernel(cmd->program, cmd->name, &code);
     if (!code) return WEFT_OK;
     cmd->kernel = NULL;
-    return ocl_cl_fail(call->dev->host, code, "%s: op %s: kernel %s", call->base.path,
-                       call->step->op->name, cmd->name);
+    return ocl_cl_fail(call->dev->host, code, "%s: op %s: kernel %s on %s", call->base.path,
+                       call->step->op->name, cmd->name, call->dev->device->info.name);
 }
 
 weft_status ocl_record_launch(ocl_call *call, cl_program program, const weft_cl_launch *l)
@@ -149,7 +148,7 @@ weft_status ocl_record_launch(ocl_call *call, cl_program program, const weft_cl_
         return ocl_fail(call->dev->host, WEFT_E_ARG, "%s: op %s: there is no kernel \"%s\"",
                         call->base.path, call->step->op->name, l->kernel);
     strcpy(cmd.name, l->kernel);
-    if (!grow((void **)&exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd))
+    if (!ocl_grow(call->dev->host, &exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd))
         return no_memory(call);
     if ((st = get_kernel(call, &cmd))) return st;
     if ((st = set_arguments(call, &cmd, l))) goto out;
@@ -170,7 +169,7 @@ weft_status ocl_record_clblast(ocl_call *call, const weft_gemm *g)
     a.offset += (uint64_t)g->a_offset;
     b.offset += (uint64_t)g->b_offset;
     c.offset += (uint64_t)g->c_offset;
-    if (!grow((void **)&exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd))
+    if (!ocl_grow(call->dev->host, &exe->cmd, exe->n_cmd, &exe->cap_cmd, sizeof *exe->cmd))
         return no_memory(call);
     if ((st = add_argument(call, &cmd, 0, &a))) return st;
     if ((st = add_argument(call, &cmd, 1, &b))) return st;
@@ -179,12 +178,21 @@ weft_status ocl_record_clblast(ocl_call *call, const weft_gemm *g)
     return WEFT_OK;
 }
 
+/* One memory for all steps, as large as the one that wants most of it. */
+static void want(ocl_call *call, int slot, uint64_t bytes)
+{
+    weft_exe *exe = call->exe;
+    if (exe->want[slot] >= bytes) return;
+    exe->want[slot] = bytes;
+    exe->wants[slot] = call->number;
+}
+
 weft_view ocl_work(ocl_call *call, weft_dtype dtype, uint64_t offset, uint64_t n)
 {
     weft_exe *exe = call->exe;
     size_t size = ocl_type_size(dtype);
     uint64_t end = offset + n * size;
-    if (exe->want[OCL_SLOT_WORK] < end) exe->want[OCL_SLOT_WORK] = end;
+    want(call, OCL_SLOT_WORK, end);
     return (weft_view){ .struct_size = sizeof(weft_view),
                         .dtype = dtype,
                         .layout = WEFT_DENSE,
@@ -196,10 +204,12 @@ weft_view ocl_work(ocl_call *call, weft_dtype dtype, uint64_t offset, uint64_t n
                         .offset = offset / size };
 }
 
-weft_view ocl_errors(ocl_call *call)
+weft_view ocl_errors(ocl_call *call, const weft_view *table)
 {
     weft_exe *exe = call->exe;
+    call->table = table;
     exe->checks = 1;
+    want(call, OCL_SLOT_ERRORS, 4 * sizeof(cl_int));
     return (weft_view){ .struct_size = sizeof(weft_view),
                         .dtype = WEFT_I32,
                         .layout = WEFT_DENSE,
@@ -280,29 +290,31 @@ static weft_status record_step(ocl_call *call, int64_t batch)
     size_t scratch = WEFT_HAS(kernel, scratch) ? kernel->scratch(&call->base) : 0;
     call->base.scratch_size = scratch;
     call->base.scratch = scratch ? exe->tokens + OCL_SLOT_SCRATCH : NULL;
-    if (exe->want[OCL_SLOT_SCRATCH] < scratch) exe->want[OCL_SLOT_SCRATCH] = scratch;
+    want(call, OCL_SLOT_SCRATCH, scratch);
     if (WEFT_HAS(kernel, enqueue)) return kernel->enqueue(&call->base, &ocl_services);
     return record_single(call);
 }
 
 static weft_status make_memory(weft_exe *exe)
 {
-    static const char *const what[OCL_SLOTS] = { "scratch memory", "scratch memory",
-                                                 "the index check" };
+    const weft_host *host = exe->dev->host;
+    const char *device = exe->dev->device->info.name;
     weft_status st;
-    if (exe->checks) exe->want[OCL_SLOT_ERRORS] = 4 * sizeof(cl_int);
     for (int k = 0; k < OCL_SLOTS; k++) {
+        const weft_step *step = exe->call[exe->wants[k]].step;
         if (exe->want[k] <= exe->mem_size[k]) continue;
         if (exe->mem[k]) clReleaseMemObject(exe->mem[k]);
         exe->mem[k] = NULL;
         exe->mem_size[k] = 0;
-        if ((st = ocl_mem_create(exe->dev, exe->want[k], what[k], &exe->mem[k]))) return st;
+        if ((st = ocl_mem_create(exe->dev, step, exe->want[k], &exe->mem[k]))) return st;
         exe->mem_size[k] = exe->want[k];
         if (k != OCL_SLOT_ERRORS) continue;
         cl_int zero[4] = { 0 };
         cl_int code = clEnqueueWriteBuffer(exe->dev->queue, exe->mem[k], CL_TRUE, 0, sizeof zero,
                                            zero, 0, NULL, NULL);
-        if (code) return ocl_cl_fail(exe->dev->host, code, "opencl: clearing the index check");
+        if (code)
+            return ocl_cl_fail(host, code, "%s: op %s: clearing the index check on %s", step->path,
+                               step->op->name, device);
     }
     return WEFT_OK;
 }
@@ -320,7 +332,7 @@ weft_status ocl_record(weft_exe *exe, int64_t batch)
         st = record_step(&exe->call[i], batch);
     for (uint32_t i = 0; i < exe->n_old; i++)
         if (exe->old[i].kernel) clReleaseKernel(exe->old[i].kernel);
-    free(exe->old);
+    ocl_free(exe->dev->host, exe->old);
     exe->old = NULL;
     exe->n_old = 0;
     if (!st) st = make_memory(exe);

@@ -1,7 +1,6 @@
 /* Compiling a run of steps into recorded commands, and running it: arguments that changed are put
  * in, the commands go to the queue, nobody waits. */
 #include "step.h"
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -59,7 +58,7 @@ static weft_status write_source(ocl_call *call, ocl_text *text)
 static weft_status compile_step(ocl_call *call)
 {
     char why[192] = "";
-    ocl_text text = { 0 };
+    ocl_text text = { .host = call->dev->host };
     weft_status st;
     const weft_step *step = call->step;
     if (!ocl_choose(call, why, sizeof why))
@@ -77,9 +76,9 @@ out:
 
 weft_status ocl_compile(weft_dev *dev, const weft_step *const *steps, uint32_t n, weft_exe **result)
 {
-    weft_exe *exe = calloc(1, sizeof *exe);
+    weft_exe *exe = ocl_alloc(dev->host, 1, sizeof *exe);
     weft_status st = WEFT_OK;
-    if (exe) exe->call = calloc((size_t)n + 1, sizeof *exe->call);
+    if (exe) exe->call = ocl_alloc(dev->host, (size_t)n + 1, sizeof *exe->call);
     if (!exe || !exe->call) {
         st = ocl_fail(dev->host, WEFT_E_NOMEM, "opencl: no memory for %u steps", n);
         goto out;
@@ -94,7 +93,7 @@ weft_status ocl_compile(weft_dev *dev, const weft_step *const *steps, uint32_t n
         exe->n_binds += steps[i]->n_in + steps[i]->n_out;
         if ((st = compile_step(call))) goto out;
     }
-    if (!(exe->tokens = calloc(1, OCL_SLOTS + exe->n_binds))) {
+    if (!(exe->tokens = ocl_alloc(dev->host, OCL_SLOTS + exe->n_binds, 1))) {
         st = ocl_fail(dev->host, WEFT_E_NOMEM, "opencl: no memory for %u operands", exe->n_binds);
         goto out;
     }
@@ -124,11 +123,11 @@ void ocl_release_exe(weft_dev *dev, weft_exe *exe)
         ocl_call_finish(&exe->call[i]);
     for (int k = 0; k < OCL_SLOTS; k++)
         if (exe->mem[k]) clReleaseMemObject(exe->mem[k]);
-    free(exe->cmd);
-    free(exe->arg);
-    free(exe->call);
-    free(exe->tokens);
-    free(exe);
+    ocl_free(dev->host, exe->cmd);
+    ocl_free(dev->host, exe->arg);
+    ocl_free(dev->host, exe->call);
+    ocl_free(dev->host, exe->tokens);
+    ocl_free(dev->host, exe);
 }
 
 /* ---- run ---- */
@@ -182,18 +181,36 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static weft_status run_gemm(weft_exe *exe, const weft_run *run, const ocl_cmd *cmd,
-                            cl_command_queue queue)
+static void gemm_places(const weft_exe *exe, const weft_run *run, const ocl_cmd *cmd, cl_mem *mem,
+                        uint64_t *offset)
 {
-    cl_mem mem[3];
-    uint64_t offset[3];
     for (int k = 0; k < 3; k++) {
         place p = place_of(exe, run, &exe->arg[cmd->first_arg + (uint32_t)k]);
         mem[k] = p.mem;
         offset[k] = p.offset;
     }
-    return ocl_clblast_run(exe->dev, exe->call[cmd->step].step->path, &cmd->gemm, mem, offset,
-                           queue);
+}
+
+/* Some product that CLBlast was to do lies where it does not reach. */
+static int lies_far(const weft_exe *exe, const weft_run *run)
+{
+    cl_mem mem[3];
+    uint64_t offset[3];
+    for (uint32_t i = 0; i < exe->n_cmd; i++) {
+        if (exe->cmd[i].kernel) continue;
+        gemm_places(exe, run, &exe->cmd[i], mem, offset);
+        if (!ocl_clblast_reaches(&exe->cmd[i].gemm, offset)) return 1;
+    }
+    return 0;
+}
+
+static weft_status run_gemm(weft_exe *exe, const weft_run *run, const ocl_cmd *cmd,
+                            cl_command_queue queue)
+{
+    cl_mem mem[3];
+    uint64_t offset[3];
+    gemm_places(exe, run, cmd, mem, offset);
+    return ocl_clblast_run(exe->dev, exe->call[cmd->step].step, &cmd->gemm, mem, offset, queue);
 }
 
 static weft_status enqueue(weft_exe *exe, const ocl_cmd *cmd, cl_command_queue queue,
@@ -202,6 +219,12 @@ static weft_status enqueue(weft_exe *exe, const ocl_cmd *cmd, cl_command_queue q
     cl_int code = clEnqueueNDRangeKernel(queue, cmd->kernel, 3, NULL, cmd->global, cmd->local, 0,
                                          NULL, event);
     return code ? cmd_fail(exe, cmd, code, "starting kernel") : WEFT_OK;
+}
+
+static weft_status queue_done(const weft_dev *dev, cl_int code, const char *what)
+{
+    return code ? ocl_cl_fail(dev->host, code, "opencl: %s %s", what, dev->device->info.name)
+                : WEFT_OK;
 }
 
 static weft_status run_plain(weft_exe *exe, const weft_run *run)
@@ -213,8 +236,7 @@ static weft_status run_plain(weft_exe *exe, const weft_run *run)
         st = cmd->kernel ? enqueue(exe, cmd, queue, NULL) : run_gemm(exe, run, cmd, queue);
         if (st) return st;
     }
-    clFlush(queue);
-    return WEFT_OK;
+    return queue_done(exe->dev, clFlush(queue), "handing the work to");
 }
 
 static weft_status time_command(weft_exe *exe, const weft_run *run, const ocl_cmd *cmd,
@@ -226,9 +248,9 @@ static weft_status time_command(weft_exe *exe, const weft_run *run, const ocl_cm
     if (!cmd->kernel) { /* CLBlast gives the event of its last kernel only: the clock of the host */
         uint64_t before = now_ns();
         if ((st = run_gemm(exe, run, cmd, queue))) return st;
-        clFinish(queue);
+        cl_int code = clFinish(queue);
         *ns += now_ns() - before;
-        return WEFT_OK;
+        return code ? cmd_fail(exe, cmd, code, "timing") : WEFT_OK;
     }
     if ((st = enqueue(exe, cmd, queue, &event))) return st;
     cl_int code = clWaitForEvents(1, &event);
@@ -249,11 +271,12 @@ static weft_status run_timed(weft_exe *exe, const weft_run *run)
     weft_status st = ocl_timed_queue(exe->dev, &queue);
     if (st) return st;
     memset(run->step_ns, 0, exe->n_steps * sizeof *run->step_ns);
-    clFinish(exe->dev->queue); /* the order of the two queues */
+    /* the order of the two queues */
+    if ((st = queue_done(exe->dev, clFinish(exe->dev->queue), "waiting for"))) return st;
     for (uint32_t i = 0; i < exe->n_cmd && !st; i++)
         st = time_command(exe, run, &exe->cmd[i], queue, &run->step_ns[exe->cmd[i].step]);
-    clFinish(queue);
-    return st;
+    weft_status late = queue_done(exe->dev, clFinish(queue), "waiting for");
+    return st ? st : late;
 }
 
 weft_status ocl_run(weft_dev *dev, weft_exe *exe, const weft_run *run)
@@ -264,7 +287,13 @@ weft_status ocl_run(weft_dev *dev, weft_exe *exe, const weft_run *run)
                         run->n_binds, exe->n_binds);
     if ((!exe->recorded || exe->batch != run->batch) && (st = ocl_record(exe, run->batch)))
         return st;
-    if ((!exe->bound || exe->generation != run->generation) && (st = bind(exe, run))) return st;
+    if (!exe->bound || exe->generation != run->generation) {
+        if (lies_far(exe, run)) {
+            exe->far = 1; /* Weft's own kernels from now on */
+            if ((st = ocl_record(exe, run->batch))) return st;
+        }
+        if ((st = bind(exe, run))) return st;
+    }
     if (exe->checks && !exe->ran) {
         exe->ran = 1;
         exe->next = dev->checked;
@@ -283,10 +312,17 @@ static weft_status check_one(weft_dev *dev, weft_exe *exe)
         clEnqueueReadBuffer(dev->queue, mem, CL_TRUE, 0, sizeof word, word, 0, NULL, NULL);
     if (!code && word[0])
         code = clEnqueueWriteBuffer(dev->queue, mem, CL_TRUE, 0, sizeof zero, zero, 0, NULL, NULL);
-    if (code) return ocl_cl_fail(dev->host, code, "opencl: reading the index check");
-    if (!word[0] || (uint32_t)word[0] > exe->n_steps) return WEFT_OK;
+    if (code)
+        return ocl_cl_fail(dev->host, code, "opencl: reading the index check of %s",
+                           dev->device->info.name);
+    if (!word[0]) return WEFT_OK;
+    if (word[0] < 0 || (uint32_t)word[0] > exe->n_steps)
+        return ocl_fail(dev->host, WEFT_E_INTERNAL,
+                        "opencl: the index check on %s names step %d of %u: a kernel has written "
+                        "where it must not",
+                        dev->device->info.name, word[0], exe->n_steps);
     const ocl_call *call = &exe->call[word[0] - 1];
-    const weft_view *x = call->base.in[0];
+    const weft_view *x = call->table;
     int64_t axis = call->step->attr_i(call->step, "axis"), value;
     memcpy(&value, &word[2], sizeof value);
     if (axis < 0) axis += x->rank;

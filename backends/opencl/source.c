@@ -43,7 +43,7 @@ static void define_count(ocl_source *s, const char *tensor, const weft_operand *
     char name[64];
     snprintf(name, sizeof name, "%s_N", tensor);
     if (!ocl_source_wants(s, name)) return;
-    ocl_text_add(s->text, "#define %s (1", name);
+    ocl_text_add(s->text, "#define %s (1L", name);
     for (int32_t k = 0; k < o->rank; k++) {
         ocl_text_add(s->text, "*");
         ocl_symbol_text(s->text, o->dim[k]);
@@ -108,7 +108,8 @@ static void define_tensors(ocl_source *s)
 
 static void argument(ocl_source *s, const char *lower, uint32_t k, const weft_operand *o)
 {
-    int out = !strcmp(lower, "out"), alias = (s->kernel->flags & WEFT_KERNEL_INPLACE) != 0;
+    const uint32_t inplace = WEFT_KERNEL_INPLACE | WEFT_KERNEL_INPLACE_EACH;
+    int out = !strcmp(lower, "out"), alias = (s->kernel->flags & inplace) != 0;
     if (o->absent) return;
     ocl_text_add(s->text, "__global %s%s *%s%s%u, ulong %s%u_offset, ", out ? "" : "const ",
                  ocl_type_name(o->dtype) ? ocl_type_name(o->dtype) : "uchar",

@@ -94,9 +94,10 @@ weft_status ocl_call_init(ocl_call *call, weft_dev *dev, const weft_step *step)
         .fail = call_fail
     };
     *call = (ocl_call){ .base = base, .dev = dev, .step = step, .f64 = ocl_step_f64(step) };
-    call->view = calloc(n + 1, sizeof *call->view);
-    call->list = calloc(n + 1, sizeof *call->list);
-    call->numbers = calloc((size_t)(n + 1) * 2 * WEFT_MAX_RANK, sizeof *call->numbers);
+    call->view = ocl_alloc(dev->host, n + 1, sizeof *call->view);
+    call->list = ocl_alloc(dev->host, n + 1, sizeof *call->list);
+    call->numbers =
+        ocl_alloc(dev->host, (size_t)(n + 1) * 2 * WEFT_MAX_RANK, sizeof *call->numbers);
     if (!call->view || !call->list || !call->numbers) {
         ocl_call_finish(call);
         return ocl_fail(dev->host, WEFT_E_NOMEM, "%s: no memory for op %s", step->path,
@@ -109,9 +110,10 @@ weft_status ocl_call_init(ocl_call *call, weft_dev *dev, const weft_step *step)
 
 void ocl_call_finish(ocl_call *call)
 {
-    free(call->view);
-    free((void *)call->list);
-    free(call->numbers);
+    const weft_host *host = call->dev->host;
+    ocl_free(host, call->view);
+    ocl_free(host, (void *)call->list);
+    ocl_free(host, call->numbers);
     call->view = NULL;
     call->list = NULL;
     call->numbers = NULL;
@@ -156,10 +158,23 @@ void ocl_call_fill(ocl_call *call, int64_t batch)
 
 /* ---- choice ---- */
 static const ocl_op *const ops[] = {
-    &ocl_op_map,     &ocl_op_matmul, &ocl_op_conv,        &ocl_op_reduce,
-    &ocl_op_softmax, &ocl_op_gather, &ocl_op_log_softmax, &ocl_op_count,
-    &ocl_op_copy,    &ocl_op_concat, &ocl_op_reshape,     &ocl_op_transpose,
-    &ocl_op_slice,   &ocl_op_pad,    &ocl_op_broadcast,   &ocl_op_reverse,
+    &ocl_op_map,
+    &ocl_op_matmul,
+    &ocl_op_conv,
+    &ocl_op_reduce,
+    &ocl_op_softmax,
+    &ocl_op_log_softmax,
+    &ocl_op_gather,
+    &ocl_op_count,
+    &ocl_op_copy,
+    &ocl_op_pad,
+    &ocl_op_reverse,
+    &ocl_op_scatter_add,
+    &ocl_op_random,
+    &ocl_op_adam_update,
+    &ocl_op_sgd_update,
+    &ocl_op_conv_input_grad,
+    &ocl_op_conv_filter_grad,
 };
 
 const ocl_op *ocl_op_find(const char *name)
@@ -235,7 +250,10 @@ int ocl_supports(weft_dev *dev, const weft_step *step, weft_support *support)
     ocl_call call;
     char why[192] = "";
     int yes = 0;
-    if (ocl_call_init(&call, dev, step)) return 0;
+    if (ocl_call_init(&call, dev, step)) {
+        snprintf(support->why, sizeof support->why, "there is no memory to look at the op");
+        return 0;
+    }
     yes = ocl_choose(&call, why, sizeof why);
     support->flags = yes ? call.kernel->flags : 0;
     if (yes && !call.op)

@@ -89,8 +89,9 @@ typedef struct ocl_call {  /* what kernels see as weft_kernel_call */
     const ocl_op *op; /* NULL: a plugin's kernel */
     cl_program program;
     uint32_t number, first_slot;
-    int f64;         /* REAL is double */
-    weft_view *view; /* inputs, then outputs */
+    int f64;                /* REAL is double */
+    weft_view *view;        /* inputs, then outputs */
+    const weft_view *table; /* of ocl_errors() */
     const weft_view **list;
     int64_t *numbers;
 } ocl_call;
@@ -108,10 +109,12 @@ struct weft_exe {
     int64_t batch;
     uint64_t generation;
     int recorded, bound, checks, ran;
+    int far; /* tensors lie beyond what CLBlast counts */
     cl_mem mem[OCL_SLOTS];
     uint64_t mem_size[OCL_SLOTS], want[OCL_SLOTS];
-    char *tokens;   /* view.data of slot i is tokens + i */
-    weft_exe *next; /* in weft_dev.checked */
+    uint32_t wants[OCL_SLOTS]; /* the step that wants so much */
+    char *tokens;              /* view.data of slot i is tokens + i */
+    weft_exe *next;            /* in weft_dev.checked */
 };
 
 weft_status ocl_call_init(ocl_call *call, weft_dev *dev, const weft_step *step);
@@ -128,10 +131,13 @@ weft_status ocl_record_launch(ocl_call *call, cl_program program, const weft_cl_
 weft_status ocl_record_clblast(ocl_call *call, const weft_gemm *gemm);
 /* A view of n elements in memory that this step alone uses while it runs, `offset` bytes in. */
 weft_view ocl_work(ocl_call *call, weft_dtype dtype, uint64_t offset, uint64_t n);
-weft_view ocl_errors(ocl_call *call); /* int[4] of the index checks */
+/* int[4] of the index checks; table: what is indexed along the op's axis, a view of the call. */
+weft_view ocl_errors(ocl_call *call, const weft_view *table);
 extern const weft_cl ocl_services;
-weft_status ocl_clblast_run(weft_dev *dev, const char *path, const weft_gemm *g, const cl_mem *mem,
-                            const uint64_t *offset, cl_command_queue queue);
+/* Whether CLBlast's kernels can count to where the matrices lie. */
+int ocl_clblast_reaches(const weft_gemm *g, const uint64_t *offset);
+weft_status ocl_clblast_run(weft_dev *dev, const weft_step *step, const weft_gemm *g,
+                            const cl_mem *mem, const uint64_t *offset, cl_command_queue queue);
 
 int ocl_supports(weft_dev *dev, const weft_step *step, weft_support *support);
 weft_status ocl_compile(weft_dev *dev, const weft_step *const *steps, uint32_t n, weft_exe **exe);
@@ -151,8 +157,9 @@ struct ocl_op {
 };
 const ocl_op *ocl_op_find(const char *name);
 extern const ocl_op ocl_op_map, ocl_op_matmul, ocl_op_conv, ocl_op_reduce, ocl_op_softmax,
-    ocl_op_log_softmax, ocl_op_gather, ocl_op_count, ocl_op_copy, ocl_op_concat, ocl_op_reshape,
-    ocl_op_transpose, ocl_op_slice, ocl_op_pad, ocl_op_broadcast, ocl_op_reverse;
+    ocl_op_log_softmax, ocl_op_gather, ocl_op_count, ocl_op_copy, ocl_op_pad, ocl_op_reverse,
+    ocl_op_scatter_add, ocl_op_random, ocl_op_adam_update, ocl_op_sgd_update,
+    ocl_op_conv_input_grad, ocl_op_conv_filter_grad;
 /* A batch of products with any strides; matrix z at z * a_sz unless the program says otherwise. */
 typedef struct ocl_product {
     cl_program program; /* gemm.cl behind its macros */

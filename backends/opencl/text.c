@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static char *reserve(ocl_text *text, size_t more)
@@ -12,11 +11,13 @@ static char *reserve(ocl_text *text, size_t more)
     size_t need = text->size + more + 1;
     if (need > text->capacity) {
         size_t capacity = need * 2 < 1024 ? 1024 : need * 2;
-        char *data = realloc(text->data, capacity);
+        char *data = ocl_alloc(text->host, capacity, 1);
         if (!data) {
             text->failed = 1;
             return NULL;
         }
+        if (text->size) memcpy(data, text->data, text->size);
+        ocl_free(text->host, text->data);
         text->data = data;
         text->capacity = capacity;
     }
@@ -64,6 +65,6 @@ void ocl_text_real(ocl_text *text, double value, int f64)
 
 void ocl_text_finish(ocl_text *text)
 {
-    free(text->data);
-    *text = (ocl_text){ 0 };
+    ocl_free(text->host, text->data);
+    *text = (ocl_text){ .host = text->host };
 }

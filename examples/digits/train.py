@@ -1,4 +1,5 @@
-"""Trains the digits model with Keras and writes everything that the demo reads.
+"""Trains the digits model with Keras and writes everything that the demo reads, and what is needed
+to train it again without Keras.
 
     pip install keras jax numpy scikit-learn h5py
     python examples/digits/train.py
@@ -73,6 +74,7 @@ def main():
     keras.utils.set_random_seed(SEED)
     model = build()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.save(HERE / "untrained.keras")
     model.fit({"image": image[train], "table": table[train]}, labels[train], batch_size=32,
               epochs=40, verbose=2)
     scores = model.predict({"image": image[test], "table": table[test]}, verbose=0)
@@ -85,6 +87,9 @@ def main():
     np.save(HERE / "table.npy", table[test])
     np.save(HERE / "labels.npy", labels[test])
     np.save(HERE / "keras.npy", scores)
+    np.save(HERE / "train_image.npy", image[train].astype(np.float16))  # exact: sixteenths
+    np.save(HERE / "train_table.npy", table[train])
+    np.save(HERE / "train_labels.npy", labels[train].astype(np.uint8))
     return 0
 
 

@@ -17,19 +17,6 @@ static weft_status get_sizes(weft_build *b, const char *name, int axes, int64_t 
     return WEFT_OK;
 }
 
-/* Moves the channels: from axis 1 to the end, or back. */
-static weft_val move_channels(weft_build *b, weft_val x, int32_t rank, int to_last)
-{
-    int64_t perm[WEFT_MAX_RANK] = { 0 };
-    char list[256];
-    int32_t i;
-
-    for (i = 1; i < rank; i++)
-        perm[i] = to_last ? (i + 1 < rank ? i + 1 : 1) : (i == 1 ? rank - 1 : i - 1);
-    return weft_opf(b, "transpose", x, "perm=%s",
-                    weft_ints_text(list, sizeof list, perm, (uint32_t)rank));
-}
-
 static weft_status get_windows(weft_build *b, conv_layer *c)
 {
     int64_t size[3], stride[3], dilation[3];
@@ -65,23 +52,13 @@ static weft_status get_windows(weft_build *b, conv_layer *c)
 
 weft_status conv_begin(weft_build *b, int axes, conv_layer *c)
 {
-    const char *format = b->api->attr_s(b, "data_format");
     weft_status st;
     int i;
 
     memset(c, 0, sizeof *c);
     c->axes = axes;
-    c->channels_first = format && !strcmp(format, "channels_first");
-    c->x = weft_in(b, 0);
-    if ((st = b->api->spec(b, c->x, &c->s))) return st;
-    if (c->s.rank != axes + 2)
-        return weft_failf(b, WEFT_E_SHAPE,
-                          "the input has rank %d; wanted %d: batch, %d spatial axes, channels",
-                          (int)c->s.rank, axes + 2, axes);
-    if (c->channels_first) {
-        c->x = move_channels(b, c->x, c->s.rank, 1);
-        if ((st = b->api->spec(b, c->x, &c->s))) return st;
-    }
+    if ((st = weft_spatial_in(b, axes, &c->x, &c->s))) return st;
+    if (!(c->x = weft_float(b, c->x, &c->s))) return WEFT_E_DTYPE;
     c->channels = c->s.dim[axes + 1];
     for (i = 1; i <= axes; i++)
         if (c->s.dim[i] < 0 && c->s.dim[i] != WEFT_ANY)
@@ -122,7 +99,7 @@ weft_status conv_end(weft_build *b, const conv_layer *c, weft_val y, int64_t fil
         y = weft_add(b, y,
                      b->api->variable(b, "bias", &bias, b->api->attr_s(b, "bias_initializer"),
                                       WEFT_TRAINABLE));
-    if (c->channels_first) y = move_channels(b, y, c->s.rank, 0);
+    y = weft_spatial_back(b, y, c->axes);
     if (activation) y = b->api->layer(b, activation, "activation", NULL, &y, 1, NULL, 0);
     return weft_out(b, 0, y);
 }

@@ -47,12 +47,10 @@ static weft_val depthwise(weft_build *b, const conv_layer *c, const char *variab
     weft_spec w = kernel_spec(c, c->channels, multiplier);
     weft_val kernel =
         b->api->variable(b, variable, &w, b->api->attr_s(b, initializer), WEFT_TRAINABLE);
-    char shape[256];
 
     w.dim[c->axes] = 1;
     w.dim[c->axes + 1] = c->channels * multiplier;
-    kernel = weft_opf(b, "reshape", kernel, "shape=%s",
-                      weft_ints_text(shape, sizeof shape, w.dim, (uint32_t)w.rank));
+    kernel = weft_op_ints(b, "reshape", kernel, "shape", w.dim, w.rank);
     return conv_op(b, c, c->x, kernel, c->channels);
 }
 
@@ -94,12 +92,7 @@ static weft_status build_separable(weft_build *b, int axes)
     { "kernel_size", WEFT_INTS, 0, NULL, "1..", "of the window: one number, or one an axis" }, \
         { "strides", WEFT_INTS, 0, "(1)", "1..", "how far the window moves" },                 \
         { "padding", WEFT_STRING, 0, "valid", paddings, "zeros around the input" },            \
-        { "data_format",                                                                       \
-          WEFT_STRING,                                                                         \
-          WEFT_NULLABLE,                                                                       \
-          "none",                                                                              \
-          "channels_last|channels_first",                                                      \
-          "where the channels are" },                                                          \
+        WEFT_DATA_FORMAT,                                                                      \
     {                                                                                          \
         "dilation_rate", WEFT_INTS, 0, "(1)", "1..", "distance of the window's elements"       \
     }
@@ -156,21 +149,7 @@ static const weft_attr separable_1d_attrs[] = SEPARABLE("valid|same|causal"),
                        separable_2d_attrs[] = SEPARABLE("valid|same");
 
 #define LAYER(id, label, axes, family, attributes, text) \
-    static weft_status build_##id(weft_build *b)         \
-    {                                                    \
-        return family(b, axes);                          \
-    }                                                    \
-    const weft_layer_class conv_##id = {                 \
-        .struct_size = sizeof conv_##id,                 \
-        .name = label,                                   \
-        .version = 1,                                    \
-        .min_version = 1,                                \
-        .inputs = "x",                                   \
-        .outputs = "y",                                  \
-        .attrs = attributes,                             \
-        .build = build_##id,                             \
-        .doc = text,                                     \
-    }
+    WEFT_SPATIAL_LAYER(conv_##id, label, family(b, axes), attributes, text)
 LAYER(conv_1d, "Conv1D", 1, build_conv, causal_attrs,
       "convolution over steps; kernel (k, channels/groups, filters)");
 LAYER(conv_2d, "Conv2D", 2, build_conv, conv_attrs,

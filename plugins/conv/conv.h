@@ -2,6 +2,7 @@
 #ifndef WEFT_PLUGINS_CONV_H
 #define WEFT_PLUGINS_CONV_H
 #include <weft/plugin.h>
+#include <weft/spatial.h>
 #include <weft/window.h>
 
 /* clang-format off */
@@ -15,7 +16,7 @@ CONV_LAYERS(CONV_DECLARE)
 
 /* One convolution layer's attributes and its input, brought to channels_last. */
 typedef struct conv_layer {
-    int axes, channels_first; /* number of spatial axes */
+    int axes; /* how many spatial ones */
     weft_val x;
     weft_spec s; /* of x */
     int64_t channels;

@@ -15,17 +15,8 @@ static const weft_attr activation_attrs[] = {
       "the function: relu, tanh, LeakyReLU(negative_slope=0.1)" },
     { 0 }
 };
-const weft_layer_class core_activation = {
-    .struct_size = sizeof core_activation,
-    .name = "Activation",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = activation_attrs,
-    .build = build_activation,
-    .doc = "an activation function as a layer",
-};
+WEFT_UNARY_LAYER(core_activation, "Activation", activation_attrs, build_activation,
+                 "an activation function as a layer");
 
 /* Calls a class of functions.c with the attributes that both have. */
 static weft_status build_by(weft_build *b, const char *function, const char *attrs)
@@ -51,17 +42,8 @@ static const weft_attr relu_attrs[] = {
     { "threshold", WEFT_FLOAT, 0, "0.0", "0..", "below it the slope is negative_slope" },
     { 0 }
 };
-const weft_layer_class core_relu_layer = {
-    .struct_size = sizeof core_relu_layer,
-    .name = "ReLU",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = relu_attrs,
-    .build = build_relu_layer,
-    .doc = "max(x, 0), with slope, limit and threshold",
-};
+WEFT_UNARY_LAYER(core_relu_layer, "ReLU", relu_attrs, build_relu_layer,
+                 "max(x, 0), with slope, limit and threshold");
 
 static weft_status build_leaky(weft_build *b)
 {
@@ -73,17 +55,8 @@ static weft_status build_leaky(weft_build *b)
 static const weft_attr leaky_attrs[] = {
     { "negative_slope", WEFT_FLOAT, 0, "0.3", NULL, "slope for x < 0" }, { 0 }
 };
-const weft_layer_class core_leaky_relu_layer = {
-    .struct_size = sizeof core_leaky_relu_layer,
-    .name = "LeakyReLU",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = leaky_attrs,
-    .build = build_leaky,
-    .doc = "x, or negative_slope x for x < 0",
-};
+WEFT_UNARY_LAYER(core_leaky_relu_layer, "LeakyReLU", leaky_attrs, build_leaky,
+                 "x, or negative_slope x for x < 0");
 
 static weft_status build_elu_layer(weft_build *b)
 {
@@ -95,17 +68,8 @@ static weft_status build_elu_layer(weft_build *b)
 static const weft_attr elu_attrs[] = {
     { "alpha", WEFT_FLOAT, 0, "1.0", NULL, "scale of the negative part" }, { 0 }
 };
-const weft_layer_class core_elu_layer = {
-    .struct_size = sizeof core_elu_layer,
-    .name = "ELU",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = elu_attrs,
-    .build = build_elu_layer,
-    .doc = "x, or alpha (exp(x) - 1) for x < 0",
-};
+WEFT_UNARY_LAYER(core_elu_layer, "ELU", elu_attrs, build_elu_layer,
+                 "x, or alpha (exp(x) - 1) for x < 0");
 
 static weft_status build_prelu(weft_build *b)
 {
@@ -114,7 +78,7 @@ static weft_status build_prelu(weft_build *b)
     int64_t axes[WEFT_MAX_RANK];
     uint32_t n = b->api->attr_v(b, "shared_axes", axes, WEFT_MAX_RANK), i;
 
-    if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     if (s.rank < 1) return weft_failf(b, WEFT_E_SHAPE, "the input has no batch axis");
     shape.dtype = s.dtype;
     shape.rank = s.rank - 1;
@@ -145,17 +109,8 @@ static const weft_attr prelu_attrs[] = {
     { "shared_axes", WEFT_INTS, WEFT_NULLABLE, "none", NULL, "axes along which alpha is the same" },
     { 0 }
 };
-const weft_layer_class core_prelu = {
-    .struct_size = sizeof core_prelu,
-    .name = "PReLU",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = prelu_attrs,
-    .build = build_prelu,
-    .doc = "x, or alpha x for x < 0, alpha learned",
-};
+WEFT_UNARY_LAYER(core_prelu, "PReLU", prelu_attrs, build_prelu,
+                 "x, or alpha x for x < 0, alpha learned");
 
 /* Softmax over several axes at once, for which there is no op. */
 static weft_val softmax_axes(weft_build *b, weft_val x, const int64_t *axes, uint32_t n)
@@ -175,9 +130,11 @@ static weft_status build_softmax_layer(weft_build *b)
     int64_t axes[WEFT_MAX_RANK];
     uint32_t n = b->api->attr_v(b, "axis", axes, WEFT_MAX_RANK);
     weft_val x = weft_in(b, 0);
+    weft_spec s;
 
     if (n < 1 || n > WEFT_MAX_RANK)
         return weft_failf(b, WEFT_E_ATTR, "axis holds %u axes", (unsigned)n);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     return weft_out(b, 0,
                     n == 1 ? weft_opf(b, "softmax", x, "axis=%lld", (long long)axes[0])
                            : softmax_axes(b, x, axes, n));
@@ -185,14 +142,5 @@ static weft_status build_softmax_layer(weft_build *b)
 static const weft_attr softmax_attrs[] = { { "axis", WEFT_INTS, 0, "(-1)", NULL,
                                              "the axis or axes along which the result sums to 1" },
                                            { 0 } };
-const weft_layer_class core_softmax_layer = {
-    .struct_size = sizeof core_softmax_layer,
-    .name = "Softmax",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = softmax_attrs,
-    .build = build_softmax_layer,
-    .doc = "exp(x) / sum(exp(x)) along one or more axes",
-};
+WEFT_UNARY_LAYER(core_softmax_layer, "Softmax", softmax_attrs, build_softmax_layer,
+                 "exp(x) / sum(exp(x)) along one or more axes");

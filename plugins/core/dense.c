@@ -8,7 +8,7 @@ static weft_status build_dense(weft_build *b)
     const char *activation = b->api->attr_s(b, "activation");
     weft_spec s, kernel = { 0 }, bias = { 0 };
 
-    if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     if (s.rank < 2)
         return weft_failf(b, WEFT_E_SHAPE,
                           "the input has rank %d; Dense wants (batch, ..., features): "
@@ -56,15 +56,6 @@ static const weft_attr dense_attrs[] = {
     { 0 }
 };
 
-const weft_layer_class core_dense = {
-    .struct_size = sizeof core_dense,
-    .name = "Dense",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = dense_attrs,
-    .build = build_dense,
-    .doc =
-        "y = activation(x kernel + bias) on the last axis; kernel (features, units), bias (units)",
-};
+WEFT_UNARY_LAYER(
+    core_dense, "Dense", dense_attrs, build_dense,
+    "y = activation(x kernel + bias) on the last axis; kernel (features, units), bias (units)");

@@ -1,6 +1,7 @@
 /* Keras's activation functions, each a layer class, so that any of them can be an activation=.
  * Formulas: Keras 3, activations/activations.py. Numbers are written so that large arguments do not
- * overflow. */
+ * overflow, and so that the derivative at 0 is that of Keras: inside of expm1 stands
+ * select(a>0,0,a), whose derivative at 0 is 1, and not min(a,0). */
 #include <math.h>
 #include <string.h>
 #include "core.h"
@@ -25,35 +26,14 @@ weft_val core_map(weft_build *b, weft_val x, const char *format, ...)
     {                                                                        \
         return weft_out(b, 0, core_map(b, weft_in(b, 0), "%s", expression)); \
     }                                                                        \
-    const weft_layer_class core_##id = {                                     \
-        .struct_size = sizeof core_##id,                                     \
-        .name = label,                                                       \
-        .version = 1,                                                        \
-        .min_version = 1,                                                    \
-        .inputs = "x",                                                       \
-        .outputs = "y",                                                      \
-        .build = build_##id,                                                 \
-        .doc = text,                                                         \
-    }
+    WEFT_UNARY_LAYER(core_##id, label, NULL, build_##id, text)
 /* The same with attributes and a build() that is written out. */
 #define FUNCTION_WITH(id, label, attributes, text) \
-    const weft_layer_class core_##id = {           \
-        .struct_size = sizeof core_##id,           \
-        .name = label,                             \
-        .version = 1,                              \
-        .min_version = 1,                          \
-        .inputs = "x",                             \
-        .outputs = "y",                            \
-        .attrs = attributes,                       \
-        .build = build_##id,                       \
-        .doc = text,                               \
-    }
-#define SOFTPLUS "(max(a,0)+log1p(exp(-abs(a))))"
+    WEFT_UNARY_LAYER(core_##id, label, attributes, build_##id, text)
 
-FUNCTION(relu6, "relu6", "clip(a,0,6)", "min(max(x, 0), 6)");
-FUNCTION(selu, "selu", "1.0507009873554805*select(a>0,a,1.6732632423543772*expm1(min(a,0)))",
+FUNCTION(selu, "selu", "1.0507009873554805*select(a>0,a,1.6732632423543772*expm1(select(a>0,0,a)))",
          "scaled elu");
-FUNCTION(softplus, "softplus", SOFTPLUS, "log(exp(x) + 1)");
+FUNCTION(softplus, "softplus", "softplus(a)", "log(exp(x) + 1)");
 FUNCTION(softsign, "softsign", "a/(abs(a)+1)", "x / (|x| + 1)");
 FUNCTION(silu, "silu", "a*sigmoid(a)", "x sigmoid(x)");
 FUNCTION(swish, "swish", "a*sigmoid(a)", "x sigmoid(x); another name of silu");
@@ -61,7 +41,7 @@ FUNCTION(tanh_function, "tanh", "tanh(a)", "tanh(x)");
 FUNCTION(tanh_shrink, "tanh_shrink", "a-tanh(a)", "x - tanh(x)");
 FUNCTION(hard_tanh, "hard_tanh", "clip(a,-1,1)", "x limited to -1..1");
 FUNCTION(sigmoid, "sigmoid", "sigmoid(a)", "1 / (1 + exp(-x))");
-FUNCTION(log_sigmoid, "log_sigmoid", "min(a,0)-log1p(exp(-abs(a)))", "log(sigmoid(x))");
+FUNCTION(log_sigmoid, "log_sigmoid", "-softplus(-a)", "log(sigmoid(x))");
 FUNCTION(sparse_sigmoid, "sparse_sigmoid", "clip(0.5*(a+1),0,1)", "0 to -1, (x + 1) / 2, 1 from 1");
 FUNCTION(sparse_plus, "sparse_plus", "select(a<=-1,0,select(a<1,0.25*square(a+1),a))",
          "0 to -1, (x + 1)^2 / 4, x from 1");
@@ -70,37 +50,67 @@ FUNCTION(hard_silu, "hard_silu", "a*clip(a/6+0.5,0,1)", "x hard_sigmoid(x)");
 FUNCTION(hard_swish, "hard_swish", "a*clip(a/6+0.5,0,1)",
          "x hard_sigmoid(x); another name of hard_silu");
 FUNCTION(exponential, "exponential", "exp(a)", "exp(x)");
-FUNCTION(mish, "mish", "a*tanh" SOFTPLUS, "x tanh(softplus(x))");
+FUNCTION(mish, "mish", "a*tanh(softplus(a))", "x tanh(softplus(x))");
 
-static weft_status build_linear(weft_build *b)
-{
-    return weft_out(b, 0, weft_in(b, 0));
-}
-FUNCTION_WITH(linear, "linear", NULL, "x");
 static weft_status build_identity(weft_build *b)
 {
     return weft_out(b, 0, weft_in(b, 0));
 }
 FUNCTION_WITH(identity, "Identity", NULL, "x");
+WEFT_UNARY_LAYER(core_linear, "linear", NULL, build_identity, "x");
 
-/* Keras's order: the threshold (strictly greater), the limit, then the part below. */
+/* The input as a float, where whole numbers in the expression would keep those of the input. */
+static weft_val float_in(weft_build *b)
+{
+    weft_spec s;
+
+    return weft_float(b, weft_in(b, 0), &s);
+}
+
+static weft_status build_relu6(weft_build *b)
+{
+    return weft_out(b, 0, core_map(b, float_in(b), "clip(a,0,6)"));
+}
+FUNCTION_WITH(relu6, "relu6", NULL, "min(max(x, 0), 6)");
+
+/* The attribute as a number of the input's kind: Keras cuts it where the input is of whole ones. */
+static const char *cut_number(weft_build *b, const char *name, int whole, char text[32])
+{
+    if (!whole) return b->api->attr_s(b, name);
+    snprintf(text, 32, "%lld",
+             (long long)fmax(-2147483648.0, fmin(b->api->attr_f(b, name), 2147483647.0)));
+    return text;
+}
+
+/* Keras's order: the threshold (strictly greater), the limit, then the part below. Whole numbers
+ * stay such without a slope; only the limit 6 alone makes floats of them, as relu6 does. */
 static weft_status build_relu(weft_build *b)
 {
-    const char *limit = b->api->attr_s(b, "max_value");
     const char *slope = b->api->attr_s(b, "negative_slope"), *at = b->api->attr_s(b, "threshold");
-    char positive[128], limited[256], below[128] = "";
+    int limit = b->api->attr_s(b, "max_value") != NULL;
+    int threshold = b->api->attr_f(b, "threshold") != 0,
+        steep = b->api->attr_f(b, "negative_slope") != 0;
+    int six = limit && !threshold && b->api->attr_f(b, "max_value") == 6;
+    char positive[128], limited[256], below[128] = "", number[32];
+    weft_val x = weft_in(b, 0);
+    weft_spec s;
+    int whole;
 
-    if (b->api->attr_f(b, "threshold") != 0)
-        snprintf(positive, sizeof positive, "a*f32(a>%s)", at);
+    if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    whole = s.dtype >= WEFT_I32;
+    if (steep || six) x = float_in(b);
+    if (threshold)
+        snprintf(positive, sizeof positive, whole ? "select(a>%s,a,0)" : "a*f32(a>%s)",
+                 cut_number(b, "threshold", whole, number));
     else
         snprintf(positive, sizeof positive, "max(a,0)");
     if (limit)
-        snprintf(limited, sizeof limited, "clip(%s,0,%s)", positive, limit);
+        snprintf(limited, sizeof limited, "clip(%s,0,%s)", positive,
+                 cut_number(b, "max_value", whole, number));
     else
         snprintf(limited, sizeof limited, "%s", positive);
-    if (b->api->attr_f(b, "negative_slope") != 0)
-        snprintf(below, sizeof below, "-(%s)*max((%s)-a,0)", slope, at);
-    return weft_out(b, 0, core_map(b, weft_in(b, 0), "%s%s", limited, below));
+    if (steep) snprintf(below, sizeof below, "-(%s)*max((%s)-a,0)", slope, at);
+    return weft_out(b, 0, core_map(b, x, "%s%s", limited, below));
 }
 static const weft_attr relu_attrs[] = {
     { "negative_slope", WEFT_FLOAT, 0, "0.0", NULL, "slope below the threshold" },
@@ -113,8 +123,7 @@ FUNCTION_WITH(relu, "relu", relu_attrs, "max(x, 0), with slope, limit and thresh
 static weft_status build_leaky_relu(weft_build *b)
 {
     return weft_out(
-        b, 0,
-        core_map(b, weft_in(b, 0), "select(a>=0,a,%s*a)", b->api->attr_s(b, "negative_slope")));
+        b, 0, core_map(b, float_in(b), "select(a>=0,a,%s*a)", b->api->attr_s(b, "negative_slope")));
 }
 static const weft_attr leaky_attrs[] = {
     { "negative_slope", WEFT_FLOAT, 0, "0.2", NULL, "slope for x < 0" }, { 0 }
@@ -123,9 +132,9 @@ FUNCTION_WITH(leaky_relu, "leaky_relu", leaky_attrs, "x, or negative_slope x for
 
 static weft_status build_elu(weft_build *b)
 {
-    return weft_out(
-        b, 0,
-        core_map(b, weft_in(b, 0), "select(a>0,a,%s*expm1(min(a,0)))", b->api->attr_s(b, "alpha")));
+    return weft_out(b, 0,
+                    core_map(b, weft_in(b, 0), "select(a>0,a,%s*expm1(select(a>0,0,a)))",
+                             b->api->attr_s(b, "alpha")));
 }
 static const weft_attr alpha_attrs[] = {
     { "alpha", WEFT_FLOAT, 0, "1.0", NULL, "scale of the negative part" }, { 0 }
@@ -138,8 +147,9 @@ static weft_status build_celu(weft_build *b)
 
     if (b->api->attr_f(b, "alpha") == 0)
         return weft_failf(b, WEFT_E_ATTR, "alpha is 0, and celu divides by it");
-    return weft_out(b, 0,
-                    core_map(b, weft_in(b, 0), "max(a,0)+%s*expm1(min(a,0)/%s)", alpha, alpha));
+    return weft_out(
+        b, 0,
+        core_map(b, weft_in(b, 0), "select(a>0,a,%s*expm1(select(a>0,0,a)/%s))", alpha, alpha));
 }
 FUNCTION_WITH(celu, "celu", alpha_attrs, "max(x, 0) + min(0, alpha (exp(x / alpha) - 1))");
 
@@ -168,7 +178,7 @@ FUNCTION_WITH(squareplus, "squareplus", squareplus_attrs, "(x + sqrt(x^2 + b)) /
 static weft_status build_hard_shrink(weft_build *b)
 {
     return weft_out(
-        b, 0, core_map(b, weft_in(b, 0), "select(abs(a)>%s,a,0)", b->api->attr_s(b, "threshold")));
+        b, 0, core_map(b, float_in(b), "select(abs(a)>%s,a,0)", b->api->attr_s(b, "threshold")));
 }
 static const weft_attr shrink_attrs[] = {
     { "threshold", WEFT_FLOAT, 0, "0.5", NULL, "half of the width that becomes 0" }, { 0 }
@@ -180,14 +190,14 @@ static weft_status build_soft_shrink(weft_build *b)
     const char *t = b->api->attr_s(b, "threshold");
 
     return weft_out(b, 0,
-                    core_map(b, weft_in(b, 0), "select(abs(a)>%s,sign(a)*(abs(a)-%s),0)", t, t));
+                    core_map(b, float_in(b), "select(abs(a)>%s,sign(a)*(abs(a)-%s),0)", t, t));
 }
 FUNCTION_WITH(soft_shrink, "soft_shrink", shrink_attrs, "sign(x) (|x| - threshold), or 0 inside");
 
 static weft_status build_threshold(weft_build *b)
 {
     return weft_out(b, 0,
-                    core_map(b, weft_in(b, 0), "select(a>%s,a,%s)", b->api->attr_s(b, "threshold"),
+                    core_map(b, float_in(b), "select(a>%s,a,%s)", b->api->attr_s(b, "threshold"),
                              b->api->attr_s(b, "default_value")));
 }
 static const weft_attr threshold_attrs[] = {
@@ -202,14 +212,14 @@ static const weft_attr axis_attrs[] = {
 };
 static weft_status build_softmax(weft_build *b)
 {
-    return weft_out(
-        b, 0, weft_opf(b, "softmax", weft_in(b, 0), "axis=%d", (int)b->api->attr_i(b, "axis")));
+    return weft_out(b, 0,
+                    weft_opf(b, "softmax", float_in(b), "axis=%d", (int)b->api->attr_i(b, "axis")));
 }
 FUNCTION_WITH(softmax, "softmax", axis_attrs, "exp(x) / sum(exp(x))");
 static weft_status build_log_softmax(weft_build *b)
 {
     return weft_out(
-        b, 0, weft_opf(b, "log_softmax", weft_in(b, 0), "axis=%d", (int)b->api->attr_i(b, "axis")));
+        b, 0, weft_opf(b, "log_softmax", float_in(b), "axis=%d", (int)b->api->attr_i(b, "axis")));
 }
 FUNCTION_WITH(log_softmax, "log_softmax", axis_attrs, "log(softmax(x))");
 
@@ -274,10 +284,9 @@ static weft_status build_sparsemax(weft_build *b)
 {
     weft_val x = weft_in(b, 0), zi, zj, before, r, sum, in, tau;
     weft_spec s, wide;
-    char shape[256];
     int axis, i;
 
-    if (b->api->spec(b, x, &s) || (axis = get_axis(b, &s)) < 0) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s)) || (axis = get_axis(b, &s)) < 0) return weft_out(b, 0, 0);
     if (s.rank == WEFT_MAX_RANK || s.dim[axis] < 0 || s.dim[axis] > MAX_SPARSEMAX)
         return weft_failf(b, WEFT_E_SHAPE,
                           "sparsemax works up to rank %d, along axes of a fixed size up to %d",
@@ -287,12 +296,10 @@ static weft_status build_sparsemax(weft_build *b)
     for (i = s.rank; i > axis + 1; i--)
         wide.dim[i] = s.dim[i - 1];
     wide.dim[axis + 1] = 1;
-    zi = weft_opf(b, "reshape", x, "shape=%s",
-                  weft_ints_text(shape, sizeof shape, wide.dim, (uint32_t)wide.rank));
+    zi = weft_op_ints(b, "reshape", x, "shape", wide.dim, wide.rank);
     wide.dim[axis + 1] = s.dim[axis];
     wide.dim[axis] = 1;
-    zj = weft_opf(b, "reshape", x, "shape=%s",
-                  weft_ints_text(shape, sizeof shape, wide.dim, (uint32_t)wide.rank));
+    zj = weft_op_ints(b, "reshape", x, "shape", wide.dim, wide.rank);
     before = weft_op_(b, "map", "expr=\"select(b>a,1,select(b==a,select(d<=c,1,0),0))\"", zi, zj,
                       positions(b, wide.rank, axis, s.dim[axis]),
                       positions(b, wide.rank, axis + 1, s.dim[axis]));

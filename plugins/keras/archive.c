@@ -1,6 +1,5 @@
 /* The zip around a .keras file: members found, sizes checked, config.json and the weights read. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zip.h>
 #include "keras.h"
@@ -77,7 +76,7 @@ static weft_status read_member(const keras_file *f, zip_t *zip, const char *name
 
     *data = NULL;
     if ((st = open_member(f, zip, name, &file, &size)) || !file) return st;
-    if (size > SIZE_MAX - 1 || !(bytes = malloc((size_t)size + 1))) {
+    if (size > SIZE_MAX - 1 || !(bytes = keras_alloc(f, (size_t)size + 1, 1))) {
         st = keras_fail(f, WEFT_E_NOMEM, "no memory for the %llu bytes of %s",
                         (unsigned long long)size, name);
         goto out;
@@ -100,7 +99,7 @@ static weft_status read_member(const keras_file *f, zip_t *zip, const char *name
     *n = (size_t)size;
     bytes = NULL;
 out:
-    free(bytes);
+    keras_free(f, bytes);
     zip_fclose(file);
     return st;
 }
@@ -125,7 +124,7 @@ static weft_status read_config(keras_file *f, zip_t *zip)
     f->config = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
     if (!f->config)
         st = keras_fail(f, WEFT_E_UNTRUSTED, "config.json, line %d: %s", error.line, error.text);
-    free(text);
+    keras_free(f, text);
     return st;
 }
 

@@ -70,9 +70,10 @@ static weft_status resolve(const functional *u, const json_t *history, uint32_t 
     *number = (uint32_t)(json_integer_value(n) > UINT16_MAX ? UINT16_MAX : json_integer_value(n));
     *tensor = (uint32_t)(json_integer_value(t) > UINT16_MAX ? UINT16_MAX : json_integer_value(t));
     if (*number < nodes) return WEFT_OK;
-    return keras_fail(u->f, WEFT_E_UNTRUSTED,
-                      "a connection comes from call %u of layer \"%s\", which is called %lld times",
-                      *number, l->name, (long long)nodes);
+    return keras_fail(
+        u->f, WEFT_E_UNTRUSTED,
+        "a connection comes from call %u of layer \"%s\", which is called %lld time%s", *number,
+        l->name, (long long)nodes, nodes == 1 ? "" : "s");
 }
 
 typedef struct history_list { /* connections, and arrays: see keras_is_constant() */
@@ -185,20 +186,22 @@ static weft_status tensor_of(functional *u, const json_t *history, weft_tensor_i
 static weft_status call_node(functional *u, node *n, const history_list *list)
 {
     keras_layer *l = &u->layer[n->layer];
-    weft_tensor_id *x = calloc(list->n ? list->n : 1, sizeof *x);
+    weft_tensor_id *x = keras_alloc(u->f, list->n ? list->n : 1, sizeof *x);
     weft_status st = WEFT_OK;
     size_t i;
 
-    if (!x) return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu inputs", list->n);
+    if (!x)
+        return keras_fail(u->f, WEFT_E_NOMEM, "no memory for the inputs of layer \"%s\"", l->name);
     for (i = 0; !st && i < list->n; i++)
         st = tensor_of(u, list->item[i], &x[i]);
     if (!st && !(st = keras_check_dtype(u->f, l, u->into, x, list->n))) {
-        u->f->api->call(u->into, l->id, x, (uint32_t)list->n,
-                        list->inference ? "training=false" : NULL);
+        st = keras_check_result(u->f, l, u->into,
+                                u->f->api->call(u->into, l->id, x, (uint32_t)list->n,
+                                                list->inference ? "training=false" : NULL));
         n->call = l->n_calls++;
         n->state = NODE_DONE;
     }
-    free(x);
+    keras_free(u->f, x);
     return st;
 }
 
@@ -276,7 +279,7 @@ static int compare_keys(const void *a, const void *b)
 static weft_status each_named_port(functional *u, const json_t *ports, port_fn fn, int depth)
 {
     int named = !depth && names_ports(ports);
-    const char **keys = calloc(json_object_size(ports) + 1, sizeof *keys), *key;
+    const char **keys = keras_alloc(u->f, json_object_size(ports) + 1, sizeof *keys), *key;
     weft_status st = WEFT_OK;
     json_t *item;
     size_t n = 0, i;
@@ -290,7 +293,7 @@ static weft_status each_named_port(functional *u, const json_t *ports, port_fn f
         st = each_port(u, json_object_get(ports, keys[i]), fn, depth + 1);
     }
     u->port = NULL;
-    free(keys);
+    keras_free(u->f, keys);
     return st;
 }
 
@@ -399,7 +402,7 @@ static weft_status list_layers(functional *u, const json_t *layers)
     size_t i;
 
     u->n_layers = json_array_size(layers);
-    u->layer = calloc(u->n_layers ? u->n_layers : 1, sizeof *u->layer);
+    u->layer = keras_alloc(u->f, u->n_layers ? u->n_layers : 1, sizeof *u->layer);
     u->index = json_object();
     if (!u->layer || !u->index)
         return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu layers", u->n_layers);
@@ -428,8 +431,8 @@ static weft_status list_nodes(functional *u)
 {
     size_t i, k, at = 0;
 
-    u->node = calloc(u->n_nodes ? u->n_nodes : 1, sizeof *u->node);
-    u->stack = calloc(u->n_nodes + 1, sizeof *u->stack);
+    u->node = keras_alloc(u->f, u->n_nodes ? u->n_nodes : 1, sizeof *u->node);
+    u->stack = keras_alloc(u->f, u->n_nodes + 1, sizeof *u->stack);
     if (!u->node || !u->stack)
         return keras_fail(u->f, WEFT_E_NOMEM, "no memory for %zu calls", u->n_nodes);
     for (i = 0; i < u->n_layers; i++)
@@ -443,7 +446,7 @@ weft_status keras_build_functional(const keras_file *f, const json_t *config, we
                                    int depth)
 {
     functional u = { .f = f, .into = into, .reader = "the list of inputs" };
-    history_list *list = calloc(1, sizeof *list);
+    history_list *list = keras_alloc(f, 1, sizeof *list);
     weft_status st;
     size_t i;
 
@@ -461,11 +464,11 @@ weft_status keras_build_functional(const keras_file *f, const json_t *config, we
     if ((st = add_outputs(&u, json_object_get(config, "output_layers")))) goto out;
     st = f->api->finish(into);
 out:
-    free(u.layer);
-    free(u.node);
-    free(u.stack);
+    keras_free(f, u.layer);
+    keras_free(f, u.node);
+    keras_free(f, u.stack);
     json_decref(u.index);
     json_decref(u.constants);
-    free(list);
+    keras_free(f, list);
     return st;
 }

@@ -1,5 +1,4 @@
 /* Where model.weights.h5 has the variables of a layer; one rule for reading and writing. */
-#include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 
@@ -29,54 +28,37 @@ const char *keras_class_name(const weft_layer_class *cls)
 
 /* How often each group name has been used. */
 typedef struct keras_group_counter {
-    char *name;
+    char name[256];
     uint32_t n;
 } counter;
 
-static weft_status count(const keras_file *f, keras_groups *groups, const char *name,
-                         uint32_t *ordinal)
+weft_status keras_groups_init(const keras_file *f, keras_groups *groups, uint32_t n_layers)
 {
-    counter *more;
-    size_t i;
-
-    for (i = 0; i < groups->n; i++)
-        if (!strcmp(groups->item[i].name, name)) {
-            *ordinal = groups->item[i].n++;
-            return WEFT_OK;
-        }
-    more = realloc(groups->item, (groups->n + 1) * sizeof *more);
-    if (more) groups->item = more;
-    if (!more || !(groups->item[groups->n].name = strdup(name)))
-        return keras_fail(f, WEFT_E_NOMEM, "no memory for names");
-    groups->item[groups->n++].n = 1;
-    *ordinal = 0;
-    return WEFT_OK;
+    groups->item = keras_alloc(f, (size_t)n_layers + 1, sizeof *groups->item);
+    return groups->item ? WEFT_OK
+                        : keras_fail(f, WEFT_E_NOMEM, "no memory for the names of the groups");
 }
 
-weft_status keras_group_next(const keras_file *f, keras_groups *groups, const char *prefix,
-                             const char *class_name, char *group, size_t size)
+void keras_groups_finish(const keras_file *f, keras_groups *groups)
 {
-    uint32_t ordinal;
+    keras_free(f, groups->item);
+    *groups = (keras_groups){ 0 };
+}
+
+void keras_group_next(keras_groups *groups, const char *prefix, const char *class_name, char *group,
+                      size_t size)
+{
+    counter *c = groups->item; /* the last one has no name */
     char stem[256];
-    weft_status st;
 
     snake(class_name, stem, sizeof stem);
-    if ((st = count(f, groups, stem, &ordinal))) return st;
-    if (ordinal)
-        snprintf(group, size, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
+    while (*c->name && strcmp(c->name, stem))
+        c++;
+    memcpy(c->name, stem, sizeof stem);
+    if (c->n++)
+        snprintf(group, size, "%s/layers/%s_%u", prefix, stem, (unsigned)c->n - 1);
     else
         snprintf(group, size, "%s/layers/%s", prefix, stem);
-    return WEFT_OK;
-}
-
-void keras_groups_finish(keras_groups *groups)
-{
-    size_t i;
-
-    for (i = 0; i < groups->n; i++)
-        free(groups->item[i].name);
-    free(groups->item);
-    *groups = (keras_groups){ 0 };
 }
 
 /* The part of "cell/kernel" before its last slash: "cell"; length 0 if there is none. */
@@ -87,21 +69,40 @@ static size_t inner(const char *name)
     return slash ? (size_t)(slash - name) : 0;
 }
 
+int keras_is_recurrent(const weft_layer_class *cls)
+{
+    static const char *const names[] = { "LSTM", "GRU", "SimpleRNN" };
+    size_t i;
+
+    for (i = 0; cls && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(cls->name, names[i])) return 1;
+    return 0;
+}
+
 weft_status keras_variable_path(const keras_file *f, const weft_model *m, weft_layer_id layer,
                                 uint32_t i, const char *group, char *path, size_t size,
                                 uint32_t *ordinal)
 {
+    const weft_layer_class *cls = NULL;
     const char *name = NULL, *other = NULL;
-    weft_status st = f->api->variable_spec(m, layer, i, &name, NULL, NULL);
+    uint32_t flags = 0, k;
+    weft_status st;
     size_t n;
-    uint32_t k;
 
-    if (st) return st;
-    n = inner(name);
+    *path = 0;
     *ordinal = 0;
+    if ((st = f->api->layer_info(m, layer, &cls, NULL, NULL, NULL, NULL)) ||
+        (st = f->api->variable_spec(m, layer, i, &name, NULL, &flags)) || (flags & WEFT_TRANSIENT))
+        return st;
+    n = inner(name);
     for (k = 0; k < i; k++) {
-        if ((st = f->api->variable_spec(m, layer, k, &other, NULL, NULL))) return st;
-        if (inner(other) == n && !strncmp(other, name, n)) (*ordinal)++;
+        if ((st = f->api->variable_spec(m, layer, k, &other, NULL, &flags))) return st;
+        if (!(flags & WEFT_TRANSIENT) && inner(other) == n && !strncmp(other, name, n))
+            (*ordinal)++;
+    }
+    if (!n && keras_is_recurrent(cls)) {
+        name = "cell/";
+        n = strlen("cell");
     }
     snprintf(path, size, "%s/%.*s%svars/%u", group, (int)n, name, n ? "/" : "", (unsigned)*ordinal);
     return WEFT_OK;

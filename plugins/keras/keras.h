@@ -19,7 +19,11 @@ typedef struct keras_file {
 /* "<path>: <text>" into the error record; the text alone if there is no path. */
 weft_status keras_fail(const keras_file *f, weft_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void keras_warn(const keras_file *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* All memory of the plugin, zeroed, from the host, so that tests can make it fail. NULL: there is
+ * none, and the host has recorded that. */
+void *keras_alloc(const keras_file *f, size_t n, size_t size);
+void keras_free(const keras_file *f, void *memory);
 
 /* archive.c: the members into config and weights. */
 weft_status keras_archive_read(keras_file *f);
@@ -32,9 +36,10 @@ weft_status keras_write(const weft_model_api *api, const weft_model *model, cons
 
 /* A growing string for attribute text. */
 typedef struct keras_text {
+    const keras_file *f;
     char *s;
     size_t n, cap;
-    int failed;
+    int failed, nested; /* nested: objects within objects that are being written */
 } keras_text;
 void keras_text_add(keras_text *t, const char *s, size_t n);
 void keras_text_str(keras_text *t, const char *s);
@@ -43,6 +48,11 @@ void keras_text_free(keras_text *t);
 /* attributes.c: a layer's config as attribute text of its class; only what the class has. */
 weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer,
                              const json_t *config, keras_text *text);
+
+/* Is the value, of the key of a layer's config, a function or a class of the model's author that no
+ * plugin stands for? Then why it cannot run, and the ways out. */
+int keras_is_foreign(const keras_file *f, const char *key, const json_t *value, char *why,
+                     size_t size);
 
 /* layers.c */
 typedef struct keras_layer { /* one entry of "layers" */
@@ -78,6 +88,9 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
 /* Refuses a layer whose dtype is not that of its inputs x, in which it would compute here. */
 weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, const weft_model *into,
                               const weft_tensor_id *x, size_t n);
+/* Refuses a layer of an integer dtype whose result y is a float here: Keras cuts its weights. */
+weft_status keras_check_result(const keras_file *f, const keras_layer *layer,
+                               const weft_model *into, weft_tensor_id y);
 weft_status keras_input(const keras_file *f, const char *name, const json_t *shape,
                         const json_t *config, weft_model *into, weft_tensor_id *tensor);
 
@@ -91,17 +104,21 @@ json_t *keras_constant_json(const weft_tensor_info *info); /* NULL: no memory, n
  * the layer among those of its class, in the order of model.layers: "layers/dense_1". */
 typedef struct keras_groups {
     struct keras_group_counter *item;
-    size_t n;
-} keras_groups; /* starts as { 0 } */
+} keras_groups;
+weft_status keras_groups_init(const keras_file *f, keras_groups *groups, uint32_t n_layers);
+void keras_groups_finish(const keras_file *f, keras_groups *groups);
 /* The next layer's group: "<prefix>/layers/dense_1". */
-weft_status keras_group_next(const keras_file *f, keras_groups *groups, const char *prefix,
-                             const char *class_name, char *group, size_t size);
-void keras_groups_finish(keras_groups *groups);
-/* Variable i of a layer in its group: "<group>/vars/0", of a layer inside it ("cell/kernel")
- * "<group>/cell/vars/0". *ordinal is the last number. */
+void keras_group_next(keras_groups *groups, const char *prefix, const char *class_name, char *group,
+                      size_t size);
+/* Variable i of a layer in its group: "<group>/vars/0", of a layer inside it ("layer/kernel")
+ * "<group>/layer/vars/0", of a recurrent layer "<group>/cell/vars/0"; "" if files do not hold it
+ * (WEFT_TRANSIENT). *ordinal is the last number. */
 weft_status keras_variable_path(const keras_file *f, const weft_model *m, weft_layer_id layer,
                                 uint32_t i, const char *group, char *path, size_t size,
                                 uint32_t *ordinal);
+/* Keras's layers of a cell, which holds their variables; they are called on a series, and on the
+ * states to begin with. cls may be NULL. */
+int keras_is_recurrent(const weft_layer_class *cls);
 /* What Keras calls a class: the name without its namespace; "Activation" for a function that stands
  * as a layer. */
 const char *keras_class_name(const weft_layer_class *cls);
@@ -124,7 +141,7 @@ json_t *keras_write_fail(keras_writer *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* write_values.c: canonical attribute text. *why: what JSON cannot hold, if that is the reason. */
-json_t *keras_attributes_json(const char *text, const char **why);
+json_t *keras_attributes_json(const keras_file *f, const char *text, const char **why);
 /* write_config.c: a layer's entry: module, class_name, config, registered_name; result: what its
  * first call gives. */
 json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
@@ -140,7 +157,7 @@ typedef struct keras_calls {
     uint32_t n_layers, *first, *number;
 } keras_calls; /* starts as { 0 } */
 weft_status keras_calls_find(const keras_file *f, const weft_model *m, keras_calls *calls);
-void keras_calls_finish(keras_calls *calls);
+void keras_calls_finish(const keras_file *f, keras_calls *calls);
 int keras_is_chain(const keras_file *f, const weft_model *m); /* written as a Sequential? */
 const char *keras_kind(const keras_file *f, const weft_model *m);
 

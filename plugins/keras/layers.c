@@ -1,7 +1,6 @@
 /* Layers of a config: which classes there are, inputs, Sequential models, and one layer at a time.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 
@@ -66,6 +65,22 @@ static const char *reason(const json_t *entry, const char *class_name)
     return "no plugin has this class";
 }
 
+/* Functions of the author among the attributes of one layer: told, and how many there are. */
+static size_t check_functions(const keras_file *f, const json_t *entry, const char *path)
+{
+    const weft_attr *a = keras_find_class(f, entry)->attrs;
+    const json_t *config = json_object_get(entry, "config");
+    char why[1024];
+    size_t n = 0;
+
+    for (; a && a->name; a++)
+        if (keras_is_foreign(f, a->name, json_object_get(config, a->name), why, sizeof why)) {
+            f->api->missing(f->root, keras_string(entry, "class_name"), path, why);
+            n++;
+        }
+    return n;
+}
+
 weft_status keras_check_classes(const keras_file *f, const json_t *model, const char *prefix,
                                 int depth, size_t *n_missing)
 {
@@ -96,7 +111,10 @@ weft_status keras_check_classes(const keras_file *f, const json_t *model, const 
         snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "/" : "", name);
         if (keras_is_model(cls) && (st = keras_check_classes(f, entry, path, depth + 1, n_missing)))
             return st;
-        if (!keras_is_model(cls) && !keras_is_input(cls) && !keras_find_class(f, entry)) {
+        if (keras_is_model(cls) || keras_is_input(cls)) continue;
+        if (keras_find_class(f, entry))
+            *n_missing += check_functions(f, entry, path);
+        else {
             f->api->missing(f->root, cls, path, reason(entry, cls));
             (*n_missing)++;
         }
@@ -188,7 +206,7 @@ weft_status keras_input(const keras_file *f, const char *name, const json_t *sha
 
 weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_model *into, int depth)
 {
-    keras_text text = { 0 };
+    keras_text text = { .f = f };
     const weft_layer_class *cls;
     weft_status st;
 
@@ -208,7 +226,7 @@ weft_status keras_create_layer(const keras_file *f, keras_layer *layer, weft_mod
             keras_text_str(&text, text.n ? " trainable=false" : "trainable=false");
         layer->id = f->api->layer(into, cls->name, layer->name, text.s);
     }
-    free(text.s);
+    keras_free(f, text.s);
     return st;
 }
 
@@ -236,10 +254,24 @@ weft_status keras_check_dtype(const keras_file *f, const keras_layer *layer, con
         return keras_fail(
             f, WEFT_E_UNSUPPORTED,
             "layer \"%s\" (%s) has dtype %s, but its input %zu is not of it; layers compute "
-            "in the dtype of their inputs: save the model with dtype float32",
+            "in the dtype of their inputs, or in float32: save the model with dtype float32",
             layer->name, layer->class_name, want, i);
     }
     return WEFT_OK;
+}
+
+weft_status keras_check_result(const keras_file *f, const keras_layer *layer,
+                               const weft_model *into, weft_tensor_id y)
+{
+    weft_tensor_info info = { .struct_size = sizeof info };
+    weft_status st;
+
+    if (layer->sub || is_float(layer->dtype) || !y) return WEFT_OK;
+    if ((st = f->api->tensor_info(into, y, &info)) || !is_float(info.spec.dtype)) return st;
+    return keras_fail(f, WEFT_E_UNSUPPORTED,
+                      "layer \"%s\" (%s) has a dtype of whole numbers, but computes with floats "
+                      "here: save the model with dtype float32",
+                      layer->name, layer->class_name);
 }
 
 /* The input of a Sequential: its InputLayer, or the shape that it was built with. Keras runs a
@@ -297,6 +329,7 @@ static weft_status build_sequential(const keras_file *f, const json_t *model, we
             (st = keras_check_dtype(f, &layer, into, &x, 1)))
             return st;
         x = f->api->call(into, layer.id, &x, 1, NULL);
+        if ((st = keras_check_result(f, &layer, into, x))) return st;
     }
     f->api->output(into, last, x);
     return f->api->finish(into);

@@ -1,6 +1,5 @@
 /* The plugin "keras": reads and writes .keras files. */
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 
@@ -16,16 +15,18 @@ weft_status keras_fail(const keras_file *f, weft_status status, const char *form
     return f->api->host->fail(f->api->host, status, text);
 }
 
-void keras_warn(const keras_file *f, const char *format, ...)
+void *keras_alloc(const keras_file *f, size_t n, size_t size)
 {
-    char text[1024];
-    int at = snprintf(text, sizeof text, "%.400s: ", f->path);
-    va_list ap;
+    const weft_host *host = f->api->host;
+    void *memory = size && n > SIZE_MAX / size ? NULL : host->alloc(host, n * size, 16);
 
-    va_start(ap, format);
-    vsnprintf(text + at, sizeof text - (size_t)at, format, ap);
-    va_end(ap);
-    f->api->host->log(f->api->host, WEFT_LOG_WARN, text);
+    if (memory) memset(memory, 0, n * size);
+    return memory;
+}
+
+void keras_free(const keras_file *f, void *memory)
+{
+    f->api->host->release(f->api->host, memory);
 }
 
 static int probe(const void *head, size_t n, const char *path)
@@ -87,7 +88,7 @@ static weft_status read(const weft_model_api *api, weft_model *model, const char
     st = keras_weights_read(&f, model);
 out:
     json_decref(f.config);
-    free(f.weights);
+    keras_free(&f, f.weights);
     return st;
 }
 

@@ -136,6 +136,7 @@ weft_status keras_write(const weft_model_api *api, const weft_model *model, cons
     weft_status st;
 
     (void)options;
+    w.foreign.f = &w.f;
     if ((st = config_text(&w, model, &p.config))) goto out;
     if (!(p.metadata = metadata_text(api->host))) {
         st = keras_fail(&w.f, WEFT_E_NOMEM, "no memory for metadata.json");

@@ -249,13 +249,13 @@ static json_t *convert_all(keras_writer *w, const char *cls, json_t *attributes)
 }
 
 /* What the layer's attributes are without those that equal the class's defaults. */
-static json_t *given_only(const weft_layer_class *cls, json_t *attributes)
+static json_t *given_only(const keras_file *f, const weft_layer_class *cls, json_t *attributes)
 {
     json_t *given = json_copy(attributes);
     const weft_attr *a;
 
     for (a = cls->attrs; given && a && a->name; a++) {
-        keras_text text = { 0 };
+        keras_text text = { .f = f };
         const char *why;
         json_t *defaults;
 
@@ -263,7 +263,7 @@ static json_t *given_only(const weft_layer_class *cls, json_t *attributes)
         keras_text_str(&text, a->name);
         keras_text_str(&text, "=");
         keras_text_str(&text, a->def);
-        defaults = text.failed ? NULL : keras_attributes_json(text.s, &why);
+        defaults = text.failed ? NULL : keras_attributes_json(f, text.s, &why);
         if (json_equal(json_object_get(defaults, a->name), json_object_get(given, a->name)))
             json_object_del(given, a->name);
         json_decref(defaults);
@@ -275,7 +275,7 @@ static json_t *given_only(const weft_layer_class *cls, json_t *attributes)
 /* A function that stands as a layer is Keras's Activation with that function. */
 static json_t *activation_json(keras_writer *w, const weft_layer_class *cls, json_t *attributes)
 {
-    json_t *given = given_only(cls, attributes);
+    json_t *given = given_only(&w->f, cls, attributes);
     json_t *config =
         json_pack("{s:o}", "activation", given ? function_json(w, cls->name, given) : NULL);
 
@@ -297,7 +297,7 @@ json_t *keras_layer_json(keras_writer *w, const weft_model *m, weft_layer_id id,
     w->result = result;
     if (!strcmp(cls->name, "RepeatBatch"))
         return keras_write_fail(w, "Keras has no layer RepeatBatch, which only other layers use");
-    if (!(attributes = keras_attributes_json(text, &why)))
+    if (!(attributes = keras_attributes_json(&w->f, text, &why)))
         return why ? keras_write_fail(w, "an attribute holds %s, which config.json cannot", why)
                    : NULL;
     frozen = json_is_false(json_object_get(attributes, "trainable"));

@@ -6,6 +6,7 @@
 #define MAX_NESTING 40 /* the library's parser stops before */
 
 typedef struct reader {
+    const keras_file *f;
     const char *at;
     const char *why; /* what has no form in JSON; NULL: no memory, or a grammar unknown here */
     int depth;
@@ -22,7 +23,7 @@ static int is_word_part(char c)
 
 static json_t *read_string(reader *r)
 {
-    keras_text text = { 0 };
+    keras_text text = { .f = r->f };
     json_t *v = NULL;
 
     keras_text_str(&text, "");
@@ -135,9 +136,9 @@ static json_t *read_attributes(reader *r, char end)
     return object;
 }
 
-json_t *keras_attributes_json(const char *text, const char **why)
+json_t *keras_attributes_json(const keras_file *f, const char *text, const char **why)
 {
-    reader r = { .at = text };
+    reader r = { .f = f, .at = text };
     json_t *object = read_attributes(&r, 0);
 
     *why = r.why;

@@ -39,6 +39,30 @@ static weft_status check_pair(weft_build *b, uint32_t i, const weft_spec *x, con
     return WEFT_OK;
 }
 
+/* Brings all inputs to the widest of their dtypes, as elementwise layers do: bool, uint8, int32,
+ * int64, float32, float64, where float32 does not hold every whole number. */
+static weft_status promote(weft_build *b, weft_val *x, uint32_t n)
+{
+    static const struct {
+        weft_dtype dtype;
+        const char *cast;
+    } order[] = { { WEFT_BOOL, "bool(a)" }, { WEFT_U8, "u8(a)" },   { WEFT_I32, "i32(a)" },
+                  { WEFT_I64, "i64(a)" },   { WEFT_F32, "f32(a)" }, { WEFT_F64, "f64(a)" } };
+    size_t widest = 0, k;
+    weft_spec s;
+    uint32_t i;
+
+    for (i = 0; i < n; i++) {
+        if (b->api->spec(b, x[i], &s)) return WEFT_E_DTYPE;
+        for (k = widest; k < sizeof order / sizeof *order; k++)
+            if (order[k].dtype == s.dtype) widest = k;
+    }
+    for (i = 0; i < n; i++)
+        if (!b->api->spec(b, x[i], &s) && s.dtype != order[widest].dtype)
+            x[i] = weft_opf(b, "map", x[i], "expr=\"%s\"", order[widest].cast);
+    return WEFT_OK;
+}
+
 static weft_status build_concatenate(weft_build *b)
 {
     uint32_t n = b->api->n_in(b), i;
@@ -61,7 +85,7 @@ static weft_status build_concatenate(weft_build *b)
             return weft_out(b, 0, 0);
     }
     snprintf(attrs, sizeof attrs, "axis=%d", (int)axis);
-    return weft_out(b, 0, b->api->op(b, "concat", attrs, x, n, NULL, 0));
+    return weft_out(b, 0, promote(b, x, n) ? 0 : b->api->op(b, "concat", attrs, x, n, NULL, 0));
 }
 static const weft_attr concatenate_attrs[] = {
     { "axis", WEFT_INT, 0, "-1", NULL, "along which the inputs are joined; 0 is the batch" }, { 0 }
@@ -82,16 +106,14 @@ static weft_status build_repeat_batch(weft_build *b)
 {
     weft_val x = weft_in(b, 0);
     weft_spec s, like;
-    char shape[256];
+    char shape[MERGE_SHAPE_TEXT];
 
     if (b->api->spec(b, x, &s) || b->api->spec(b, weft_in(b, 1), &like)) return weft_out(b, 0, 0);
     if (s.rank < 1 || like.rank < 1 || s.dim[0] != 1)
         return weft_failf(b, WEFT_E_SHAPE, "the first input is %s; its batch must be 1",
                           merge_shape(shape, &s));
     s.dim[0] = like.dim[0];
-    return weft_out(b, 0,
-                    weft_opf(b, "broadcast", x, "shape=%s",
-                             weft_ints_text(shape, sizeof shape, s.dim, (uint32_t)s.rank)));
+    return weft_out(b, 0, weft_op_ints(b, "broadcast", x, "shape", s.dim, s.rank));
 }
 const weft_layer_class merge_repeat_batch = {
     .struct_size = sizeof merge_repeat_batch,

@@ -8,7 +8,6 @@ static weft_val raise_rank(weft_build *b, weft_val x, const weft_spec *s, int32_
 {
     int64_t dim[WEFT_MAX_RANK];
     int32_t more = rank - s->rank, i;
-    char shape[256];
 
     if (more == 0) return x;
     dim[0] = s->dim[0];
@@ -16,8 +15,7 @@ static weft_val raise_rank(weft_build *b, weft_val x, const weft_spec *s, int32_
         dim[1 + i] = 1;
     for (i = 1; i < s->rank; i++)
         dim[i + more] = s->dim[i];
-    return weft_opf(b, "reshape", x, "shape=%s",
-                    weft_ints_text(shape, sizeof shape, dim, (uint32_t)rank));
+    return weft_op_ints(b, "reshape", x, "shape", dim, rank);
 }
 
 /* Axis by axis from the last, without the batch: equal, or one of them 1. */

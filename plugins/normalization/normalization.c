@@ -1,21 +1,19 @@
-/* BatchNormalization (Keras, layers/normalization): in inference y = gamma (x - mean) /
- * sqrt(variance + epsilon)
- * + beta with the moving statistics. What depends on variables alone runs once, in the plan's
- * prologue. */
+/* BatchNormalization (Keras, layers/normalization): y = gamma (x - mean) / sqrt(variance + epsilon)
+ * + beta, with the moving statistics in inference (what depends on variables alone runs once, in
+ * the plan's prologue), with those of the batch in training, which the moving ones follow. A frozen
+ * layer behaves as in inference. */
 #include <weft/plugin.h>
 
 /* The variables have the size of the axis; in x's rank they lie along it. */
 static weft_val along(weft_build *b, weft_val v, int64_t size, int32_t rank, int32_t axis)
 {
     int64_t shape[WEFT_MAX_RANK];
-    char list[256];
     int32_t i;
 
     if (axis == rank - 1) return v;
     for (i = 0; i < rank; i++)
         shape[i] = i == axis ? size : 1;
-    return weft_opf(b, "reshape", v, "shape=%s",
-                    weft_ints_text(list, sizeof list, shape, (uint32_t)rank));
+    return weft_op_ints(b, "reshape", v, "shape", shape, rank);
 }
 
 static weft_status get_axis(weft_build *b, const weft_spec *s, int32_t *axis)
@@ -35,6 +33,33 @@ static weft_status get_axis(weft_build *b, const weft_spec *s, int32_t *axis)
     return WEFT_OK;
 }
 
+/* Mean and variance (biased) over all axes but one, of its size. */
+static void moments(weft_build *b, weft_val x, const weft_spec *s, int32_t axis, weft_val *mean,
+                    weft_val *variance)
+{
+    int64_t axes[WEFT_MAX_RANK];
+    uint32_t n = 0;
+    char list[256];
+    weft_val centred;
+    int32_t i;
+
+    for (i = 0; i < s->rank; i++)
+        if (i != axis) axes[n++] = i;
+    weft_ints_text(list, sizeof list, axes, n);
+    *mean = weft_opf(b, "reduce", x, "fn=mean axes=%s", list);
+    centred = weft_sub(b, x, along(b, *mean, s->dim[axis], s->rank, axis));
+    *variance = weft_opf(b, "reduce", weft_op1(b, "square", centred), "fn=mean axes=%s", list);
+}
+
+/* The moving value a step later: value momentum + now (1 - momentum). */
+static weft_val follow(weft_build *b, weft_val value, weft_val now)
+{
+    double momentum = b->api->attr_f(b, "momentum");
+
+    return weft_add(b, weft_mul(b, value, weft_scalar(b, momentum)),
+                    weft_mul(b, now, weft_scalar(b, 1 - momentum)));
+}
+
 /* Creation order is Keras's: gamma, beta, moving_mean, moving_variance. */
 static weft_status build_batch_normalization(weft_build *b)
 {
@@ -43,7 +68,7 @@ static weft_status build_batch_normalization(weft_build *b)
     weft_spec s, v = { .rank = 1 };
     int32_t axis;
 
-    if (api->spec(b, x, &s) || get_axis(b, &s, &axis)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s)) || get_axis(b, &s, &axis)) return weft_out(b, 0, 0);
     v.dtype = s.dtype;
     v.dim[0] = s.dim[axis];
     if (api->attr_i(b, "scale"))
@@ -54,9 +79,13 @@ static weft_status build_batch_normalization(weft_build *b)
         api->variable(b, "moving_mean", &v, api->attr_s(b, "moving_mean_initializer"), WEFT_STATE);
     variance = api->variable(b, "moving_variance", &v,
                              api->attr_s(b, "moving_variance_initializer"), WEFT_STATE);
-    if (api->training(b))
-        return weft_failf(b, WEFT_E_UNSUPPORTED,
-                          "BatchNormalization cannot be trained in this version");
+    if (api->training(b) && api->trainable(b)) {
+        weft_val seen = mean, spread = variance;
+
+        moments(b, x, &s, axis, &mean, &variance);
+        api->assign(b, seen, follow(b, seen, mean));
+        api->assign(b, spread, follow(b, spread, variance));
+    }
     scale = weft_op1(b, "rsqrt", weft_add(b, variance, weft_scalar(b, api->attr_f(b, "epsilon"))));
     if (gamma) scale = weft_mul(b, scale, gamma);
     x = weft_mul(b, weft_sub(b, x, along(b, mean, s.dim[axis], s.rank, axis)),
@@ -91,17 +120,9 @@ static const weft_attr attrs[] = {
     { "synchronized", WEFT_FLAG, 0, "false", NULL, "means something on several devices only" },
     { 0 }
 };
-static const weft_layer_class batch_normalization = {
-    .struct_size = sizeof batch_normalization,
-    .name = "BatchNormalization",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = attrs,
-    .build = build_batch_normalization,
-    .doc = "x brought to mean 0 and variance 1 along every axis but one, then gamma x + beta",
-};
+static WEFT_UNARY_LAYER(
+    batch_normalization, "BatchNormalization", attrs, build_batch_normalization,
+    "x brought to mean 0 and variance 1 along every axis but one, then gamma x + beta");
 static const weft_layer_class *const layers[] = { &batch_normalization, NULL };
 
 WEFT_PLUGIN(normalization, .version = "0.1.0", .author = "the Weft authors",

@@ -6,8 +6,7 @@
 
 #define MAX_WINDOW 1024 /* elements of a window that lower() writes out as slices */
 
-/* The windows of all axes from size, strides and pads; *axes is their number. */
-static weft_status get_windows(weft_build *b, const weft_spec *s, weft_window *w, int *axes)
+weft_status pooling_windows(weft_build *b, const weft_spec *s, weft_window *w, int *axes)
 {
     int64_t size[4], stride[4], pads[8];
     uint32_t n = b->api->attr_v(b, "size", size, 4), i;
@@ -39,29 +38,64 @@ static weft_status get_windows(weft_build *b, const weft_spec *s, weft_window *w
     return WEFT_OK;
 }
 
-static weft_status infer_pool(weft_build *b, weft_spec *outs)
+static int is_float(weft_dtype dtype)
 {
-    weft_window w[3];
-    weft_spec s;
-    int axes, i;
+    return dtype == WEFT_F32 || dtype == WEFT_F64;
+}
 
-    if (b->api->spec(b, weft_in(b, 0), &s) || get_windows(b, &s, w, &axes)) return WEFT_E_SHAPE;
-    if (s.dtype != WEFT_F32 && s.dtype != WEFT_F64)
-        return weft_failf(b, WEFT_E_DTYPE, "the input must be float32 or float64");
-    outs[0] = s;
-    for (i = 0; i < axes; i++) {
-        outs[0].dim[i + 1] = weft_window_out(&w[i], s.dim[i + 1]);
-        if (outs[0].dim[i + 1] < 1 && outs[0].dim[i + 1] != WEFT_ANY)
+weft_status pooling_result(weft_build *b, const weft_spec *x, weft_window *w, int *axes,
+                           weft_spec *y)
+{
+    int i;
+
+    if (pooling_windows(b, x, w, axes)) return WEFT_E_SHAPE;
+    *y = *x;
+    for (i = 0; i < *axes; i++) {
+        y->dim[i + 1] = weft_window_out(&w[i], x->dim[i + 1]);
+        if (y->dim[i + 1] < 1 && y->dim[i + 1] != WEFT_ANY)
             return weft_failf(b, WEFT_E_SHAPE,
                               "spatial axis %d has size %lld, and the window has size %lld", i,
-                              (long long)s.dim[i + 1], (long long)w[i].size);
+                              (long long)x->dim[i + 1], (long long)w[i].size);
     }
     return WEFT_OK;
 }
 
-/* One slice of the padded input for each element of the window. */
-static weft_val window_slice(weft_build *b, weft_val padded, const weft_spec *out,
-                             const weft_window *w, int axes, int64_t element)
+static weft_status infer_pool(weft_build *b, weft_spec *outs)
+{
+    weft_window w[3];
+    weft_spec s;
+    int axes;
+
+    if (b->api->spec(b, weft_in(b, 0), &s)) return WEFT_E_SHAPE;
+    return pooling_result(b, &s, w, &axes, &outs[0]);
+}
+
+/* The mean of whole numbers is none of them; their largest is, where the padding can be smaller. */
+static weft_status infer_avg(weft_build *b, weft_spec *outs)
+{
+    weft_status st = infer_pool(b, outs);
+
+    return st || is_float(outs[0].dtype)
+               ? st
+               : weft_failf(b, WEFT_E_DTYPE, "the input must be float32 or float64");
+}
+
+static const char *lowest(weft_dtype dtype)
+{
+    return is_float(dtype) ? "-inf" : dtype == WEFT_I32 ? "-2147483648" : "0";
+}
+
+static weft_status infer_max(weft_build *b, weft_spec *outs)
+{
+    weft_status st = infer_pool(b, outs);
+
+    return st || outs[0].dtype != WEFT_I64
+               ? st
+               : weft_failf(b, WEFT_E_DTYPE, "the input is int64; convert it to int32 or float32");
+}
+
+weft_val pooling_slice(weft_build *b, weft_val padded, const weft_spec *out, const weft_window *w,
+                       int axes, int64_t element)
 {
     int64_t begin[WEFT_MAX_RANK] = { 0 }, step[WEFT_MAX_RANK];
     char t_begin[256], t_size[256], t_step[256];
@@ -80,20 +114,12 @@ static weft_val window_slice(weft_build *b, weft_val padded, const weft_spec *ou
                     weft_ints_text(t_step, sizeof t_step, step, (uint32_t)out->rank));
 }
 
-/* Folds all slices with `join`; x is padded with `value`. */
-static weft_val fold_windows(weft_build *b, const char *join, const char *value)
+int64_t pooling_window_size(weft_build *b, const weft_window *w, int axes)
 {
-    weft_val x = weft_in(b, 0), acc = 0;
-    int64_t low[WEFT_MAX_RANK] = { 0 }, high[WEFT_MAX_RANK] = { 0 }, n = 1, k;
-    char t_low[256], t_high[256];
-    weft_window w[3];
-    weft_spec s, out;
-    int axes, i;
+    int64_t n = 1;
+    int i;
 
-    if (b->api->spec(b, x, &s) || get_windows(b, &s, w, &axes) || infer_pool(b, &out)) return 0;
-    for (i = 0; i < axes; i++) {
-        low[i + 1] = w[i].low;
-        high[i + 1] = w[i].high;
+    for (i = 0; i < axes; i++)
         if ((n *= w[i].size) > MAX_WINDOW) {
             weft_failf(b, WEFT_E_UNSUPPORTED,
                        "the window has more than %d elements; no device has a kernel for it "
@@ -101,12 +127,39 @@ static weft_val fold_windows(weft_build *b, const char *join, const char *value)
                        MAX_WINDOW);
             return 0;
         }
+    return n;
+}
+
+weft_val pooling_pad(weft_build *b, weft_val x, const weft_spec *s, const weft_window *w, int axes,
+                     const char *value)
+{
+    int64_t low[WEFT_MAX_RANK] = { 0 }, high[WEFT_MAX_RANK] = { 0 };
+    char t_low[256], t_high[256];
+    int i;
+
+    for (i = 0; i < axes; i++) {
+        low[i + 1] = w[i].low;
+        high[i + 1] = w[i].high;
     }
-    x = weft_opf(b, "pad", x, "low=%s high=%s value=%s",
-                 weft_ints_text(t_low, sizeof t_low, low, (uint32_t)s.rank),
-                 weft_ints_text(t_high, sizeof t_high, high, (uint32_t)s.rank), value);
+    return weft_opf(b, "pad", x, "low=%s high=%s value=%s",
+                    weft_ints_text(t_low, sizeof t_low, low, (uint32_t)s->rank),
+                    weft_ints_text(t_high, sizeof t_high, high, (uint32_t)s->rank), value);
+}
+
+/* Folds all slices with `join`; x is padded with `value`. */
+static weft_val fold_windows(weft_build *b, const char *join, const char *value)
+{
+    weft_val x = weft_in(b, 0), acc = 0;
+    int64_t n, k;
+    weft_window w[3];
+    weft_spec s, out;
+    int axes;
+
+    if (b->api->spec(b, x, &s) || pooling_result(b, &s, w, &axes, &out)) return 0;
+    if (!(n = pooling_window_size(b, w, axes))) return 0;
+    x = pooling_pad(b, x, &s, w, axes, value);
     for (k = 0; k < n; k++) {
-        weft_val slice = window_slice(b, x, &out, w, axes, k);
+        weft_val slice = pooling_slice(b, x, &out, w, axes, k);
 
         acc = k ? weft_op2(b, join, acc, slice) : slice;
     }
@@ -115,7 +168,10 @@ static weft_val fold_windows(weft_build *b, const char *join, const char *value)
 
 static weft_status lower_max(weft_build *b)
 {
-    return weft_out(b, 0, fold_windows(b, "max", "-inf"));
+    weft_spec s;
+
+    if (b->api->spec(b, weft_in(b, 0), &s)) return WEFT_E_SHAPE;
+    return weft_out(b, 0, fold_windows(b, "max", lowest(s.dtype)));
 }
 
 /* How many elements of the input the window at output position o sees on one axis. */
@@ -126,34 +182,42 @@ static int64_t inside(const weft_window *w, int64_t in, int64_t o)
     return (end > in ? in : end) - (begin < 0 ? 0 : begin);
 }
 
-/* Divides by the number of elements inside, one axis after the other. */
+weft_val pooling_mean(weft_build *b, weft_val y, const weft_spec *x, const weft_spec *out,
+                      const weft_window *w, int axes)
+{
+    int i, k;
+
+    for (i = 0; i < axes; i++) {
+        weft_spec c = { .dtype = WEFT_F32, .rank = out->rank };
+        float counts[4096];
+        int64_t o, n = out->dim[i + 1];
+
+        if (n > 4096) {
+            weft_failf(b, WEFT_E_UNSUPPORTED,
+                       "axis %d of the result has size %lld; written out in other ops "
+                       "at most 4096 is possible",
+                       i, (long long)n);
+            return 0;
+        }
+        for (o = 0; o < n; o++)
+            counts[o] = (float)inside(&w[i], x->dim[i + 1], o);
+        for (k = 0; k < out->rank; k++)
+            c.dim[k] = k == i + 1 ? n : 1;
+        y = weft_op2(b, "div", y, b->api->constant(b, &c, counts));
+    }
+    return y;
+}
+
 static weft_status lower_avg(weft_build *b)
 {
     weft_val y = fold_windows(b, "add", "0.0");
     weft_window w[3];
     weft_spec s, out;
-    int axes, i;
+    int axes;
 
-    if (b->api->spec(b, weft_in(b, 0), &s) || get_windows(b, &s, w, &axes) || infer_pool(b, &out))
+    if (b->api->spec(b, weft_in(b, 0), &s) || pooling_result(b, &s, w, &axes, &out))
         return WEFT_E_SHAPE;
-    for (i = 0; i < axes; i++) {
-        weft_spec c = { .dtype = WEFT_F32, .rank = out.rank };
-        float counts[4096];
-        int64_t o, n = out.dim[i + 1];
-        int k;
-
-        if (n > 4096)
-            return weft_failf(b, WEFT_E_UNSUPPORTED,
-                              "axis %d of the result has size %lld; written out in other ops "
-                              "at most 4096 is possible",
-                              i, (long long)n);
-        for (o = 0; o < n; o++)
-            counts[o] = (float)inside(&w[i], s.dim[i + 1], o);
-        for (k = 0; k < out.rank; k++)
-            c.dim[k] = k == i + 1 ? n : 1;
-        y = weft_op2(b, "div", y, b->api->constant(b, &c, counts));
-    }
-    return weft_out(b, 0, y);
+    return weft_out(b, 0, pooling_mean(b, y, &s, &out, w, axes));
 }
 
 static const weft_attr pool_attrs[] = {
@@ -175,8 +239,9 @@ const weft_op_class pooling_max_pool = {
     .inputs = "x",
     .outputs = "y",
     .attrs = pool_attrs,
-    .infer = infer_pool,
+    .infer = infer_max,
     .lower = lower_max,
+    .gradient = pooling_max_gradient,
     .kernels = pooling_max_kernels,
     .cases = cases,
     .doc = "the largest element of each window; NaN wins",
@@ -187,8 +252,9 @@ const weft_op_class pooling_avg_pool = {
     .inputs = "x",
     .outputs = "y",
     .attrs = pool_attrs,
-    .infer = infer_pool,
+    .infer = infer_avg,
     .lower = lower_avg,
+    .gradient = pooling_avg_gradient,
     .kernels = pooling_avg_kernels,
     .cases = cases,
     .doc = "the mean of each window, padding not counted",

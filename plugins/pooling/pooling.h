@@ -1,8 +1,9 @@
-/* The pooling family: the ops max_pool and avg_pool with kernels for CPU and OpenCL, and the
- * layers. */
+/* The pooling family: the ops max_pool and avg_pool and their gradients with kernels for CPU and
+ * OpenCL, and the layers. */
 #ifndef WEFT_PLUGINS_POOLING_H
 #define WEFT_PLUGINS_POOLING_H
 #include <weft/plugin.h>
+#include <weft/spatial.h>
 #include <weft/window.h>
 
 /* clang-format off */
@@ -15,6 +16,27 @@
 POOLING_LAYERS(POOLING_DECLARE)
 #undef POOLING_DECLARE
 
-extern const weft_op_class pooling_max_pool, pooling_avg_pool;
-extern const weft_ext pooling_max_kernels[], pooling_avg_kernels[];
+extern const weft_op_class pooling_max_pool, pooling_avg_pool, pooling_max_pool_grad,
+    pooling_avg_pool_grad;
+extern const weft_ext pooling_max_kernels[], pooling_avg_kernels[], pooling_max_grad_kernels[],
+    pooling_avg_grad_kernels[];
+weft_status pooling_max_gradient(weft_build *b), pooling_avg_gradient(weft_build *b);
+
+/* ---- ops.c: what pooling and its gradients are lowered with; x: the spec of the input, out: of
+ * the result. Failures are kept by the builder. */
+/* The windows of all axes from size, strides and pads; *axes is their number. */
+weft_status pooling_windows(weft_build *b, const weft_spec *x, weft_window *w, int *axes);
+/* The same, and the spec of the result. */
+weft_status pooling_result(weft_build *b, const weft_spec *x, weft_window *w, int *axes,
+                           weft_spec *out);
+/* Elements of a window; 0 and a failure if they are too many to be written out. */
+int64_t pooling_window_size(weft_build *b, const weft_window *w, int axes);
+weft_val pooling_pad(weft_build *b, weft_val x, const weft_spec *s, const weft_window *w, int axes,
+                     const char *value);
+/* That element of every window, in row-major order, from the padded input. */
+weft_val pooling_slice(weft_build *b, weft_val padded, const weft_spec *out, const weft_window *w,
+                       int axes, int64_t element);
+/* y of the result's shape, divided by the number of elements inside, one axis after the other. */
+weft_val pooling_mean(weft_build *b, weft_val y, const weft_spec *x, const weft_spec *out,
+                      const weft_window *w, int axes);
 #endif

@@ -34,12 +34,11 @@ static weft_status build_rescaling(weft_build *b)
     weft_val x = weft_in(b, 0);
     weft_spec s, last = { .rank = 1 };
 
-    if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s))) return weft_out(b, 0, 0);
     if (s.rank)
         last.dim[0] = s.dim[s.rank - 1];
     else
         last.dim[0] = 1;
-    if (s.dtype != WEFT_F32 && s.dtype != WEFT_F64) x = weft_op_(b, "map", "expr=\"f32(a)\"", x);
     return weft_out(
         b, 0, weft_add(b, weft_mul(b, x, values(b, "scale", &last)), values(b, "offset", &last)));
 }
@@ -49,17 +48,8 @@ static const weft_attr rescaling_attrs[] = {
     { "offset", WEFT_FLOATS, 0, "(0.0)", NULL, "added afterwards" },
     { 0 }
 };
-static const weft_layer_class rescaling = {
-    .struct_size = sizeof rescaling,
-    .name = "Rescaling",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = rescaling_attrs,
-    .build = build_rescaling,
-    .doc = "x scale + offset",
-};
+static WEFT_UNARY_LAYER(rescaling, "Rescaling", rescaling_attrs, build_rescaling,
+                        "x scale + offset");
 
 /* Which axes keep their own statistics: as sizes in x's rank (1 elsewhere) and as the variables'
  * shape. */
@@ -96,7 +86,6 @@ static void get_statistics(weft_build *b, const weft_spec *wide, const weft_spec
 {
     const weft_build_api *api = b->api;
     weft_spec count = { .dtype = WEFT_I64 };
-    char shape[256];
 
     if (api->attr_s(b, "mean")) {
         *mean = values(b, "mean", wide);
@@ -106,9 +95,8 @@ static void get_statistics(weft_build *b, const weft_spec *wide, const weft_spec
     *mean = api->variable(b, "mean", narrow, "zeros", WEFT_STATE);
     *variance = api->variable(b, "variance", narrow, "ones", WEFT_STATE);
     api->variable(b, "count", &count, "zeros", WEFT_STATE);
-    weft_ints_text(shape, sizeof shape, wide->dim, (uint32_t)wide->rank);
-    *mean = weft_opf(b, "reshape", *mean, "shape=%s", shape);
-    *variance = weft_opf(b, "reshape", *variance, "shape=%s", shape);
+    *mean = weft_op_ints(b, "reshape", *mean, "shape", wide->dim, wide->rank);
+    *variance = weft_op_ints(b, "reshape", *variance, "shape", wide->dim, wide->rank);
 }
 
 static weft_status build_normalization(weft_build *b)
@@ -116,10 +104,9 @@ static weft_status build_normalization(weft_build *b)
     weft_val x = weft_in(b, 0), mean, variance, deviation;
     weft_spec s, wide, narrow;
 
-    if (b->api->spec(b, x, &s) || get_shapes(b, &s, &wide, &narrow)) return weft_out(b, 0, 0);
+    if (!(x = weft_float(b, x, &s)) || get_shapes(b, &s, &wide, &narrow)) return weft_out(b, 0, 0);
     if (!b->api->attr_s(b, "mean") != !b->api->attr_s(b, "variance"))
         return weft_failf(b, WEFT_E_ATTR, "mean and variance must be given both or not at all");
-    if (s.dtype != WEFT_F32 && s.dtype != WEFT_F64) x = weft_op_(b, "map", "expr=\"f32(a)\"", x);
     get_statistics(b, &wide, &narrow, &mean, &variance);
     deviation = weft_op_(b, "map", "expr=\"max(sqrt(a),1e-07)\"", variance);
     if (b->api->attr_i(b, "invert"))
@@ -135,17 +122,8 @@ static const weft_attr normalization_attrs[] = {
     { "invert", WEFT_FLAG, 0, "false", NULL, "undo a normalization" },
     { 0 }
 };
-static const weft_layer_class normalization = {
-    .struct_size = sizeof normalization,
-    .name = "Normalization",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = normalization_attrs,
-    .build = build_normalization,
-    .doc = "(x - mean) / max(sqrt(variance), 1e-7)",
-};
+static WEFT_UNARY_LAYER(normalization, "Normalization", normalization_attrs, build_normalization,
+                        "(x - mean) / max(sqrt(variance), 1e-7)");
 
 static const weft_layer_class *const layers[] = { &rescaling, &normalization, NULL };
 

@@ -27,17 +27,11 @@ static weft_status get_borders(weft_build *b, const char *name, int axes, int64_
     return WEFT_OK;
 }
 
-/* The input's spec, checked to have `axes` spatial ones; *first is the first of them. */
+/* The input's spec; *first is the first of its spatial axes. */
 static weft_status get_input(weft_build *b, int axes, weft_spec *s, int *first)
 {
-    weft_status st = b->api->spec(b, weft_in(b, 0), s);
-
-    if (st) return st;
-    *first = reshape_channels_first(b) ? 2 : 1;
-    if (s->rank == axes + 2) return WEFT_OK;
-    return weft_failf(b, WEFT_E_SHAPE,
-                      "the input has rank %d; wanted %d: batch, %d spatial axes, channels",
-                      (int)s->rank, axes + 2, axes);
+    *first = weft_channels_first(b) ? 2 : 1;
+    return weft_spatial_spec(b, axes, s);
 }
 
 static weft_status zero_padding(weft_build *b, int axes)
@@ -90,11 +84,11 @@ static weft_val repeat(weft_build *b, weft_val x, weft_spec *s, int axis, int64_
     for (i = 0; i < s->rank; i++)
         shape[i + (i > axis)] = s->dim[i];
     shape[axis + 1] = 1;
-    x = reshape_op(b, "reshape", x, "shape", shape, s->rank + 1);
+    x = weft_op_ints(b, "reshape", x, "shape", shape, s->rank + 1);
     shape[axis + 1] = n;
-    x = reshape_op(b, "broadcast", x, "shape", shape, s->rank + 1);
+    x = weft_op_ints(b, "broadcast", x, "shape", shape, s->rank + 1);
     if (s->dim[axis] != WEFT_ANY) s->dim[axis] *= n;
-    return reshape_op(b, "reshape", x, "shape", s->dim, s->rank);
+    return weft_op_ints(b, "reshape", x, "shape", s->dim, s->rank);
 }
 
 static weft_status up_sampling(weft_build *b, int axes)
@@ -111,55 +105,36 @@ static weft_status up_sampling(weft_build *b, int axes)
                           "interpolation=%s is not available; only nearest is", how);
     if (get_input(b, axes, &s, &first)) return weft_out(b, 0, 0);
     if (n != 1 && n != (uint32_t)axes)
-        return weft_failf(b, WEFT_E_ATTR, "size holds %u numbers; give one or %d", (unsigned)n,
-                          axes);
+        return weft_failf(b, WEFT_E_ATTR, "size holds %u number%s; give one or %d", (unsigned)n,
+                          n == 1 ? "" : "s", axes);
     if (s.rank + 1 > WEFT_MAX_RANK) return weft_failf(b, WEFT_E_SHAPE, "the rank is too high");
     for (i = 0; i < axes; i++)
         x = repeat(b, x, &s, first + i, size[n == 1 ? 0 : i]);
     return weft_out(b, 0, x);
 }
 
-#define DATA_FORMAT                                                                        \
-    {                                                                                      \
-        "data_format", WEFT_STRING, WEFT_NULLABLE, "none", "channels_last|channels_first", \
-            "where the channels are"                                                       \
-    }
 static const weft_attr padding_attrs[] = { { "padding", WEFT_INTS, 0, "(1)", "0..2147483647",
                                              "n, (a,b) an axis, or ((before,behind),..)" },
-                                           DATA_FORMAT,
+                                           WEFT_DATA_FORMAT,
                                            { 0 } };
 static const weft_attr cropping_attrs[] = { { "cropping", WEFT_INTS, 0, "(1)", "0..2147483647",
                                               "n, (a,b) an axis, or ((before,behind),..)" },
-                                            DATA_FORMAT,
+                                            WEFT_DATA_FORMAT,
                                             { 0 } };
 static const weft_attr cropping_2d_attrs[] = { { "cropping", WEFT_INTS, 0, "(0)", "0..2147483647",
                                                  "n, (a,b) an axis, or ((before,behind),..)" },
-                                               DATA_FORMAT,
+                                               WEFT_DATA_FORMAT,
                                                { 0 } };
 static const weft_attr size_attrs[] = {
     { "size", WEFT_INTS, 0, "(2)", "1..65535", "how often each element is repeated" },
-    DATA_FORMAT,
+    WEFT_DATA_FORMAT,
     { "interpolation", WEFT_STRING, 0, "nearest", NULL, "how values between elements are found" },
     { 0 }
 };
 
 /* Each family over one, two and three spatial axes. */
 #define LAYER(id, label, axes, family, attributes, text) \
-    static weft_status build_##id(weft_build *b)         \
-    {                                                    \
-        return family(b, axes);                          \
-    }                                                    \
-    const weft_layer_class reshape_##id = {              \
-        .struct_size = sizeof reshape_##id,              \
-        .name = label,                                   \
-        .version = 1,                                    \
-        .min_version = 1,                                \
-        .inputs = "x",                                   \
-        .outputs = "y",                                  \
-        .attrs = attributes,                             \
-        .build = build_##id,                             \
-        .doc = text,                                     \
-    }
+    WEFT_SPATIAL_LAYER(reshape_##id, label, family(b, axes), attributes, text)
 LAYER(zero_padding_1d, "ZeroPadding1D", 1, zero_padding, padding_attrs, "zeros around the steps");
 LAYER(zero_padding_2d, "ZeroPadding2D", 2, zero_padding, padding_attrs,
       "zeros around rows and columns");

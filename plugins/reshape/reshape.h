@@ -2,6 +2,7 @@
 #ifndef WEFT_PLUGINS_RESHAPE_H
 #define WEFT_PLUGINS_RESHAPE_H
 #include <weft/plugin.h>
+#include <weft/spatial.h>
 
 /* clang-format off */
 #define RESHAPE_LAYERS(X) \
@@ -12,10 +13,4 @@
 #define RESHAPE_DECLARE(id) extern const weft_layer_class reshape_##id;
 RESHAPE_LAYERS(RESHAPE_DECLARE)
 #undef RESHAPE_DECLARE
-
-/* One op with an attribute that is a list: name=(..). */
-weft_val reshape_op(weft_build *b, const char *op, weft_val x, const char *name,
-                    const int64_t *values, int32_t n);
-/* Is data_format "channels_first"? */
-int reshape_channels_first(weft_build *b);
 #endif

@@ -31,10 +31,7 @@ static int product(weft_build *b, const int64_t *dim, int32_t n, int64_t *result
     return 1;
 }
 
-static const weft_attr format_attrs[] = { { "data_format", WEFT_STRING, WEFT_NULLABLE, "none",
-                                            "channels_last|channels_first",
-                                            "where the channels are" },
-                                          { 0 } };
+static const weft_attr format_attrs[] = { WEFT_DATA_FORMAT, { 0 } };
 
 static weft_status build_flatten(weft_build *b)
 {
@@ -44,29 +41,12 @@ static weft_status build_flatten(weft_build *b)
 
     if (b->api->spec(b, x, &s)) return weft_out(b, 0, 0);
     if (s.rank < 1) return weft_failf(b, WEFT_E_SHAPE, "the input has no batch axis");
-    if (reshape_channels_first(b) && s.rank > 2) {
-        int64_t perm[WEFT_MAX_RANK] = { 0 };
-        int32_t i;
-
-        for (i = 1; i < s.rank; i++)
-            perm[i] = i + 1 < s.rank ? i + 1 : 1;
-        x = reshape_op(b, "transpose", x, "perm", perm, s.rank);
-    }
+    if (weft_channels_first(b) && s.rank > 2) x = weft_channels_to_last(b, x, s.rank);
     shape[0] = s.dim[0];
     if (!product(b, s.dim + 1, s.rank - 1, &shape[1])) return weft_out(b, 0, 0);
-    return weft_out(b, 0, reshape_op(b, "reshape", x, "shape", shape, 2));
+    return weft_out(b, 0, weft_op_ints(b, "reshape", x, "shape", shape, 2));
 }
-const weft_layer_class reshape_flatten = {
-    .struct_size = sizeof reshape_flatten,
-    .name = "Flatten",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = format_attrs,
-    .build = build_flatten,
-    .doc = "one row a sample",
-};
+WEFT_UNARY_LAYER(reshape_flatten, "Flatten", format_attrs, build_flatten, "one row a sample");
 
 /* Replaces the one -1 of a target by what the input's size leaves for it. */
 static weft_status solve(weft_build *b, int64_t total, int64_t *shape, uint32_t n)
@@ -93,8 +73,8 @@ static weft_status solve(weft_build *b, int64_t total, int64_t *shape, uint32_t 
         return WEFT_OK;
     }
     if (open == n && total == known) return WEFT_OK;
-    return weft_failf(b, WEFT_E_SHAPE, "a sample has %lld elements, and target_shape=%s %s %lld",
-                      (long long)total, b->api->attr_s(b, "target_shape"),
+    return weft_failf(b, WEFT_E_SHAPE, "a sample has %lld element%s, and target_shape=%s %s %lld",
+                      (long long)total, total == 1 ? "" : "s", b->api->attr_s(b, "target_shape"),
                       open < n ? "needs a multiple of" : "holds", (long long)known);
 }
 
@@ -113,22 +93,13 @@ static weft_status build_reshape(weft_build *b)
     shape[0] = s.dim[0];
     if (!product(b, s.dim + 1, s.rank - 1, &total) || solve(b, total, shape + 1, n))
         return weft_out(b, 0, 0);
-    return weft_out(b, 0, reshape_op(b, "reshape", x, "shape", shape, (int32_t)n + 1));
+    return weft_out(b, 0, weft_op_ints(b, "reshape", x, "shape", shape, (int32_t)n + 1));
 }
 static const weft_attr reshape_attrs[] = { { "target_shape", WEFT_INTS, 0, NULL, "-1..",
                                              "the shape of a sample; one -1 is worked out" },
                                            { 0 } };
-const weft_layer_class reshape_reshape = {
-    .struct_size = sizeof reshape_reshape,
-    .name = "Reshape",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = reshape_attrs,
-    .build = build_reshape,
-    .doc = "the same elements under another shape; the batch stays",
-};
+WEFT_UNARY_LAYER(reshape_reshape, "Reshape", reshape_attrs, build_reshape,
+                 "the same elements under another shape; the batch stays");
 
 static weft_status build_permute(weft_build *b)
 {
@@ -145,24 +116,15 @@ static weft_status build_permute(weft_build *b)
                           "dims=%s must be a permutation of 1..%d, the axes of the input without "
                           "the batch",
                           b->api->attr_s(b, "dims"), (int)s.rank - 1);
-    return weft_out(b, 0, reshape_op(b, "transpose", x, "perm", perm, s.rank));
+    return weft_out(b, 0, weft_op_ints(b, "transpose", x, "perm", perm, s.rank));
 }
 static const weft_attr permute_attrs[] = {
     { "dims", WEFT_INTS, 0, NULL, "1..",
       "which axis of the input comes where; from 1, without the batch" },
     { 0 }
 };
-const weft_layer_class reshape_permute = {
-    .struct_size = sizeof reshape_permute,
-    .name = "Permute",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = permute_attrs,
-    .build = build_permute,
-    .doc = "the axes in another order",
-};
+WEFT_UNARY_LAYER(reshape_permute, "Permute", permute_attrs, build_permute,
+                 "the axes in another order");
 
 static weft_status build_repeat_vector(weft_build *b)
 {
@@ -178,19 +140,10 @@ static weft_status build_repeat_vector(weft_build *b)
     shape[0] = s.dim[0];
     shape[1] = 1;
     shape[2] = s.dim[1];
-    x = reshape_op(b, "reshape", x, "shape", shape, 3);
+    x = weft_op_ints(b, "reshape", x, "shape", shape, 3);
     shape[1] = b->api->attr_i(b, "n");
-    return weft_out(b, 0, reshape_op(b, "broadcast", x, "shape", shape, 3));
+    return weft_out(b, 0, weft_op_ints(b, "broadcast", x, "shape", shape, 3));
 }
 static const weft_attr repeat_attrs[] = { { "n", WEFT_INT, 0, NULL, "1..", "how often" }, { 0 } };
-const weft_layer_class reshape_repeat_vector = {
-    .struct_size = sizeof reshape_repeat_vector,
-    .name = "RepeatVector",
-    .version = 1,
-    .min_version = 1,
-    .inputs = "x",
-    .outputs = "y",
-    .attrs = repeat_attrs,
-    .build = build_repeat_vector,
-    .doc = "(batch, features) to (batch, n, features)",
-};
+WEFT_UNARY_LAYER(reshape_repeat_vector, "RepeatVector", repeat_attrs, build_repeat_vector,
+                 "(batch, features) to (batch, n, features)");

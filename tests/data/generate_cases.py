@@ -11,7 +11,7 @@ CASES = {}
 def case(name, shapes, make_layer, **options):
     """Registers a case. `shapes`: one input shape or a list of them, without the batch.
     Options: `sizes`, the actual sizes where a shape has None; `limit` of the input values;
-    `loose`, where the output may be saturated."""
+    `loose`, where the output may be saturated; `dtypes` of the inputs, if not float32."""
     if name in CASES:
         raise SystemExit(f"two layer cases are called {name}")
     shapes = shapes if isinstance(shapes, list) else [shapes]
@@ -34,10 +34,12 @@ def make(name):
     keras.utils.clear_session()
     rng = common.generator_for(name)
     names = ["x"] if len(shapes) == 1 else [f"x{index}" for index in range(len(shapes))]
-    inputs = [Input(shape, name=one) for shape, one in zip(shapes, names)]
+    dtypes = options.get("dtypes") or ["float32"] * len(shapes)
+    inputs = [Input(shape, name=one, dtype=dtype)
+              for shape, one, dtype in zip(shapes, names, dtypes)]
     inputs = inputs if len(inputs) > 1 else inputs[0]
     model = Model(inputs, make_layer()(inputs), name="model")
     common.fill_weights(model, rng)
-    values = {one: common.sample_values(rng, (3,) + tuple(size), options.get("limit", 2.0))
-              for one, size in zip(names, options.get("sizes") or shapes)}
+    values = {one: common.sample_values(rng, (3,) + tuple(size), options.get("limit", 2.0), dtype)
+              for one, size, dtype in zip(names, options.get("sizes") or shapes, dtypes)}
     common.write_case("layers", name, model, values, options.get("loose", False))

@@ -25,10 +25,13 @@ def generator_for(name):
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
-def sample_values(rng, shape, limit=2.0, period=None):
+def sample_values(rng, shape, limit=2.0, dtype="float32", period=None):
     """Multiples of 1/16 in [-limit, limit], exact in float32 and cheap to compress (more so with
     a `period`: a repeated block). Each large sample has its own level, so that outputs differ
-    between samples even after heavy averaging."""
+    between samples even after heavy averaging. Of another dtype: small whole numbers."""
+    if dtype != "float32":
+        low, high = {"bool": (0, 2), "uint8": (0, 7)}.get(dtype, (-4, 7))
+        return rng.integers(low, high, size=shape).astype(dtype)
     steps = int(limit * 16)
     values = rng.integers(-steps, steps + 1, size=period or shape)
     values = np.resize(values, shape)

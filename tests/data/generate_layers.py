@@ -1,9 +1,13 @@
 """The layer cases without a window: Dense, activations, regularization (which does nothing in
-inference), merging, reshaping, normalization. generate_windows.py has the others."""
+inference), merging, reshaping, normalization. generate_windows.py has the others,
+generate_integers.py those whose inputs are no floats, generate_recurrent.py the recurrent ones."""
 
+import keras
 import numpy as np
 from keras import layers
 
+import generate_integers
+import generate_recurrent
 import generate_windows
 from generate_cases import CASES, case, family, make  # noqa: F401  (for generate.py)
 
@@ -40,6 +44,24 @@ def activations():
         add(f"{name}_extreme", (4, 8), name, limit=100.0, loose=True)
     add("softmax_rank2", (9,), "softmax")
     add("softmax_rank4", (3, 2, 5), "softmax")
+
+
+@keras.saving.register_keras_serializable(package="Custom", name="XTanh")
+def x_tanh(x):
+    """What the plugin plugins/example/xtanh.c has."""
+    return x * keras.ops.tanh(x)
+
+
+@keras.saving.register_keras_serializable(package="Custom")
+def small(shape, dtype=None):
+    """An initializer of the model's author, which says nothing about the weights in the file."""
+    return 0.1 * keras.ops.ones(shape, dtype)
+
+
+def custom():
+    """What the model's author wrote, and is there all the same."""
+    case("custom_activation", (4, 8), lambda: layers.Activation(x_tanh))
+    case("custom_dense", (7,), lambda: layers.Dense(5, activation=x_tanh, kernel_initializer=small))
 
 
 def activation_layers():
@@ -225,10 +247,12 @@ def standardization():
 
 
 def register():
-    for one in (dense, activations, activation_layers, regularization, merging, concatenation,
-                reshaping, borders, normalization, standardization):
+    for one in (dense, activations, custom, activation_layers, regularization, merging,
+                concatenation, reshaping, borders, normalization, standardization):
         one()
     generate_windows.register()
+    generate_integers.register()
+    generate_recurrent.register()
 
 
 register()

@@ -84,7 +84,15 @@ def p10():
     return Model([left, right], layers.Concatenate(axis=2, name="joined")([left, right]))
 
 
-PROGRAMS = {"P01": p01, "P02": p02, "P03": p03, "P08": p08, "P09": p09, "P10": p10}
+def p12():
+    """Two series of different length and width, each brought to its last state."""
+    first, second = Input((10, 5), name="first"), Input((15, 3), name="second")
+    joined = layers.Concatenate()([layers.LSTM(32)(first), layers.LSTM(64)(second)])
+    return compiled(Model([first, second],
+                          layers.Dense(1, activation="sigmoid", name="prediction")(joined)))
+
+
+PROGRAMS = {"P01": p01, "P02": p02, "P03": p03, "P08": p08, "P09": p09, "P10": p10, "P12": p12}
 MODELS = PROGRAMS | generate_graphs.MODELS
 LARGE = ("P08", "P09", "P10")
 

@@ -37,6 +37,7 @@ def bytecode(text):
 
 def saved(build):
     keras.utils.clear_session()
+    keras.utils.set_random_seed(1)  # of the initial weights: the same bytes each time
     return common.model_bytes(build())
 
 
@@ -79,6 +80,117 @@ def unsupported():
         return Model(words, layers.Dense(2)(layers.LSTM(6)(Swirl(name="swirl")(x))))
 
     return saved(build)
+
+
+@keras.saving.register_keras_serializable(package="Custom")
+def wobble(x):
+    """A function that only its author has."""
+    return x * 0.5
+
+
+@keras.saving.register_keras_serializable(package="Custom", name="relu")
+def own_relu(x):
+    """A function that has the name of one of Keras, and does something else."""
+    return x * 2.0
+
+
+def activated(activation, layer=layers.Dense, **options):
+    """A model with one layer "odd" with this activation."""
+    def build():
+        values = Input((8,), name="values")
+        return Model(values, layer(4, activation=activation, name="odd", **options)(values))
+
+    return saved(build)
+
+
+@refused("odd|wobble|runs no Python code|Keras by an activation|plugins/example/xtanh.c")
+def activation_function():
+    return activated(wobble)
+
+
+@refused("odd|\"relu\"|of the model's author|runs no Python code")
+def activation_function_named_relu():
+    return activated(own_relu)
+
+
+@refused("odd|lambda|runs no Python code|give it a name|plugins/example/xtanh.c")
+def activation_lambda():
+    return activated(bytecode("lambda one: one * 2.0"))
+
+
+@refused("odd|lambda|runs no Python code|give it a name")
+def activation_lambda_older():
+    """As Keras 3.0 to 3.10 wrote it."""
+    value = {"class_name": "__lambda__", "config": {"code": "4wEAAAA=", "defaults": None,
+                                                    "closure": None}}
+    return with_config(lambda config: layer_of(config, "odd")["config"].update(activation=value),
+                       activated("relu"))
+
+
+@refused("odd|Swirl|class of the model's author|runs no Python code")
+def activation_class():
+    return activated(Swirl(name="swirl"))
+
+
+@refused("odd|wobble|LSTM|2 unsupported")
+def activation_function_and_layer():
+    """Both are told at once."""
+    def build():
+        values = Input((5, 8), name="values")
+        x = layers.Dense(4, activation=wobble, name="odd")(values)
+        return Model(values, layers.LSTM(3)(x))
+
+    return saved(build)
+
+
+def changed(**changes):
+    """A model whose layer "odd" has more in its config than Keras writes."""
+    return with_config(lambda config: layer_of(config, "odd")["config"].update(changes),
+                       activated("relu"))
+
+
+@refused("odd|Dense|bend=2|may change the results")
+def unknown_key():
+    return changed(bend=2)
+
+
+@refused("odd|Dense|bend={\"by\":[1.5]}")
+def unknown_key_object():
+    return changed(bend={"by": [1.5]})
+
+
+@refused("odd|Dense|bend=false|may change the results")
+def unknown_key_false():
+    """What it is when it is absent, nobody knows."""
+    return changed(bend=False)
+
+
+@refused("odd|activation|nested too deeply")
+def activation_deep():
+    """An activation of an activation of an activation .."""
+    def change(config):
+        one = "relu"
+        for _ in range(100):
+            one = {"module": "keras.layers", "class_name": "Activation",
+                   "config": {"name": "inner", "activation": one}}
+        layer_of(config, "odd")["config"]["activation"] = one
+
+    return with_config(change, activated("relu"))
+
+
+@refused("odd|Dense|whole numbers|float32")
+def dense_of_whole_numbers():
+    """Keras cuts the weights of such a layer."""
+    def change(config):
+        layer_of(config, "values")["config"]["dtype"] = "int32"
+        layer_of(config, "odd")["config"]["dtype"] = "int32"
+
+    return with_config(change, activated("relu"))
+
+
+@refused("odd|quantization_config={")
+def quantized():
+    return changed(quantization_config={"class_name": "Int8QuantizationConfig"})
 
 
 def merged(layer, shapes):

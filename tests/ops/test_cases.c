@@ -17,10 +17,28 @@
 #include "extra_cases.h"
 #include "fixture.h"
 
-static const char *const core_ops[] = { "map",     "reduce",      "matmul",  "conv",
-                                        "reshape", "transpose",   "slice",   "pad",
-                                        "concat",  "broadcast",   "reverse", "gather",
-                                        "softmax", "log_softmax", "copy",    "count",
+static const char *const core_ops[] = { "map",
+                                        "reduce",
+                                        "matmul",
+                                        "conv",
+                                        "reshape",
+                                        "transpose",
+                                        "slice",
+                                        "pad",
+                                        "concat",
+                                        "broadcast",
+                                        "reverse",
+                                        "gather",
+                                        "softmax",
+                                        "log_softmax",
+                                        "copy",
+                                        "count",
+                                        "scatter_add",
+                                        "random",
+                                        "adam_update",
+                                        "sgd_update",
+                                        "conv_input_grad",
+                                        "conv_filter_grad",
                                         NULL };
 
 static weft_context *ctx;

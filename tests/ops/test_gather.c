@@ -22,6 +22,11 @@ static const chain model_i64 = {
     "f32 5x3, i64 Bx4", { "gather;;0 1", "map;expr=\"a*2\";2", "reduce;fn=sum axes=(1);3" }, 0
 };
 
+/* The same indices as places: rows of u [batch, 4, 3] are added to y [5, 3]. */
+static const chain scatter_model = { "f32 Bx4x3, i32 Bx4",
+                                     { "scatter_add;size=5;1 0", "map;expr=\"a*2\";2" },
+                                     0 };
+
 typedef struct problem {
     float x[ROWS * COLUMNS];
     int64_t wide[2 * WANTED];
@@ -126,9 +131,70 @@ static void test_i64(void **state)
     check(&model_i64);
 }
 
+/* One run of scatter_add on batch * 4 rows; the sums come in the order of the rows, so that every
+ * run gives the same bits. */
+static weft_array *scatter(weft_session *s, int64_t batch, int32_t *indices, float *rows)
+{
+    weft_array u = { { WEFT_F32, 3, { batch, WANTED, COLUMNS } }, rows },
+               j = { { WEFT_I32, 2, { batch, WANTED } }, indices };
+    const weft_array *in[] = { &u, &j };
+    weft_array *y = NULL;
+
+    weft_session_run(s, in, 2, &y, 1);
+    return y;
+}
+
+static void test_scatter(void **state)
+{
+    enum { BATCH = 700 };
+    static int32_t indices[BATCH * WANTED];
+    static float rows[BATCH * WANTED * COLUMNS];
+    weft_context *ctx = chain_context();
+    weft_model *m = ctx ? chain_model(ctx, &scatter_model) : NULL;
+    devices all;
+
+    (void)state;
+    assert_non_null(m);
+    devices_list(ctx, &all);
+    for (int i = 0; i < BATCH * WANTED; i++)
+        indices[i] = i * 7 % 11 % ROWS;
+    for (int i = 0; i < BATCH * WANTED * COLUMNS; i++)
+        rows[i] = 1.0f / (float)(1 + i * 37 % 1009);
+    for (size_t d = 0; *all.id[d]; d++) {
+        weft_session *s = NULL;
+        weft_array *first, *y;
+
+        assert_int_equal(weft_session_create(m, all.id[d], NULL, &s), WEFT_OK);
+        assert_non_null(first = scatter(s, BATCH, indices, rows));
+        for (int k = 0; k < 4; k++) {
+            assert_non_null(y = scatter(s, BATCH, indices, rows));
+            assert_memory_equal(y->data, first->data, (size_t)weft_array_bytes(y));
+            weft_array_destroy(&y);
+        }
+        for (int bad = -1; bad <= ROWS; bad += ROWS + 1) {
+            char words[64];
+
+            indices[WANTED + 1] = bad;
+            assert_null(scatter(s, 2, indices, rows));
+            snprintf(words, sizeof words, "step0|%d|%d", bad, ROWS - 1);
+            if (!holds_words(weft_error(), words))
+                fail_msg("%s: \"%s\" lacks %s", all.id[d], weft_error(), words);
+            indices[WANTED + 1] = (WANTED + 1) * 7 % 11 % ROWS;
+        }
+        assert_non_null(y = scatter(s, BATCH, indices, rows));
+        assert_memory_equal(y->data, first->data, (size_t)weft_array_bytes(y));
+        weft_array_destroy(&y);
+        weft_array_destroy(&first);
+        weft_session_destroy(&s);
+    }
+    weft_model_destroy(&m);
+    weft_context_destroy(&ctx);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_i32), cmocka_unit_test(test_i64) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_i32), cmocka_unit_test(test_i64),
+                                        cmocka_unit_test(test_scatter) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

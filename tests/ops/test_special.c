@@ -170,6 +170,10 @@ static void test_contractions(void **state)
         { "conv", "pads=(1,1,1,1) : f32 Bx5x6x3, f32 3x3x3x4" },
         { "conv", "groups=4 : f32 Bx5x6x4, f32 3x3x1x4" },
         { "conv", ": f32 Bx5x6x4, f32 1x1x4x7" },
+        { "conv_input_grad", "pads=(1,1,1,1) size=(5,6) : f32 Bx5x6x4, f32 3x3x3x4" },
+        { "conv_input_grad", "strides=(2,2) size=(9,8) : f32 Bx4x3x4, f32 3x3x18x4" },
+        { "conv_filter_grad", "pads=(1,1,1,1) size=(3,3) : f32 Bx5x6x3, f32 Bx5x6x4" },
+        { "conv_filter_grad", "groups=4 size=(3,3) : f32 Bx5x6x4, f32 Bx3x4x4" },
     };
     case_tally t = { 0 };
 

@@ -32,7 +32,9 @@ static const char *host_setting(const weft_host *h, const char *name)
 
 static void *host_alloc(const weft_host *h, size_t bytes, size_t align)
 {
-    ((test_host *)(uintptr_t)h)->blocks++;
+    test_host *host = (test_host *)(uintptr_t)h;
+    host->blocks++;
+    if (bytes > host->most) host->most = bytes;
     return aligned_alloc(align, (bytes + align - 1) / align * align);
 }
 
@@ -298,7 +300,8 @@ void step_init(test_step *s, const char *op)
 {
     memset(s, 0, sizeof *s);
     s->op = (weft_op_class){ .struct_size = sizeof(weft_op_class), .name = op };
-    if (!strcmp(op, "matmul") || !strcmp(op, "conv") || !strcmp(op, "reduce"))
+    if (!strcmp(op, "matmul") || !strcmp(op, "conv") || !strcmp(op, "conv_input_grad") ||
+        !strcmp(op, "reduce"))
         s->op.flags = WEFT_OP_EPILOGUE;
     s->step = (weft_step){ .struct_size = sizeof(weft_step),
                            .op = &s->op,
@@ -408,7 +411,8 @@ static void open_session(session *t, test_step *s)
     if (b->compile(t->dev, &step, 1, &t->exe)) fail_msg("%s: %s", s->op.name, t->host.failure);
     for (uint32_t i = 0; i < step->n_in + step->n_out; i++) {
         tensor *v = i < step->n_in ? s->in[i] : s->out[i - step->n_in];
-        if (i == step->n_in && s->in_place) v = s->in[0];
+        if (i >= step->n_in && s->lies_on[i - step->n_in])
+            v = s->in[s->lies_on[i - step->n_in] - 1];
         assert_int_equal(b->wrap(t->dev, v->memory, v->bytes, &t->binds[i].buf), WEFT_OK);
         t->binds[i].offset = 0;
     }
@@ -435,6 +439,7 @@ weft_status step_run_status(test_step *s, char *text, size_t size)
     run.binds = t.binds;
     run.n_binds = s->step.n_in + s->step.n_out;
     st = cpu_backend()->run(t.dev, t.exe, &run);
+    s->most = t.host.most;
     snprintf(text, size, "%s", t.host.failure);
     close_session(&t, s);
     return st;
@@ -445,13 +450,19 @@ void step_run(test_step *s)
     char text[512];
     weft_status st = step_run_status(s, text, sizeof text);
     if (st) fail_msg("%s failed: %s", s->op.name, text);
-    if (s->in_place) {
-        tensor *keep = s->in[0];
-        s->in[0] = s->out[0];
-        s->out[0] = keep;
-    }
+    step_swap(s);
     for (uint32_t i = 0; i < s->step.n_out; i++)
         tensor_get(s->out[i]);
+}
+
+void step_swap(test_step *s)
+{
+    for (uint32_t i = 0; i < s->step.n_out; i++) {
+        tensor *keep = s->out[i], **in = &s->in[s->lies_on[i] - 1];
+        if (!s->lies_on[i]) continue;
+        s->out[i] = *in;
+        *in = keep;
+    }
 }
 
 void step_free(test_step *s)

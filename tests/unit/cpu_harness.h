@@ -38,7 +38,10 @@ typedef struct test_step {
     uint32_t n_attrs;
     tensor *in[WEFT_MAP_MAX_INPUTS + 1], *out[CPU_STEP_ARGS];
     int64_t batch; /* > 0: first dimensions are told as -dim/batch */
-    int in_place;  /* out 0 is bound to input 0's memory */
+    /* out k is bound to the memory of input lies_on[k] - 1, 0: its own; after step_run and
+     * opencl_run they have changed places */
+    uint32_t lies_on[CPU_STEP_ARGS];
+    size_t most; /* bytes of the largest block that the run asked for */
     weft_operand operands[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS];
     const weft_operand *pointers[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS];
     int64_t dims[WEFT_MAP_MAX_INPUTS + 1 + CPU_STEP_ARGS][2 * WEFT_MAX_RANK];
@@ -50,6 +53,7 @@ typedef struct test_host {
     char failure[512], log[512];
     const char *num_threads;
     int64_t blocks;
+    size_t most; /* bytes of the largest one */
 } test_host;
 void host_init(test_host *host);
 
@@ -82,6 +86,8 @@ void step_ready(test_step *s);
 void step_run(test_step *s);
 /* The same up to the run, whose status and text come back. */
 weft_status step_run_status(test_step *s, char *text, size_t size);
+/* Results that lie on inputs become the outputs. */
+void step_swap(test_step *s);
 void step_free(test_step *s); /* and its tensors */
 
 /* Row-major index <-> place. */

@@ -95,9 +95,15 @@ weft_exe *opencl_compile(opencl_bench *b, test_step *s)
     return exe;
 }
 
+/* 1 + the input that operand i lies on; 0: it has memory of its own. */
+static uint32_t lies_on(const test_step *s, uint32_t i)
+{
+    return i < s->step.n_in ? 0 : s->lies_on[i - s->step.n_in];
+}
+
 static tensor *tensor_of(const test_step *s, uint32_t i)
 {
-    if (i == s->step.n_in && s->in_place) return s->in[0];
+    if (lies_on(s, i)) return s->in[lies_on(s, i) - 1];
     return i < s->step.n_in ? s->in[i] : s->out[i - s->step.n_in];
 }
 
@@ -116,8 +122,8 @@ weft_status opencl_run_exe(opencl_bench *b, weft_exe *exe, test_step *s, uint64_
                      .step_ns = step_ns };
     for (uint32_t i = 0; i < n; i++) {
         tensor *t = tensor_of(s, i);
-        if (i == s->step.n_in && s->in_place) {
-            binds[i] = binds[0];
+        if (lies_on(s, i)) {
+            binds[i] = binds[lies_on(s, i) - 1];
             continue;
         }
         binds[i].offset = 64 * (uint64_t)random_int(0, 3);
@@ -134,7 +140,7 @@ weft_status opencl_run_exe(opencl_bench *b, weft_exe *exe, test_step *s, uint64_
         tensor_get(t);
     }
     for (uint32_t i = 0; i < n; i++)
-        if (!(i == s->step.n_in && s->in_place)) backend->release(b->dev, binds[i].buf);
+        if (!lies_on(s, i)) backend->release(b->dev, binds[i].buf);
     return st;
 }
 
@@ -143,4 +149,5 @@ void opencl_run(opencl_bench *b, test_step *s)
     weft_exe *exe = opencl_compile(b, s);
     if (opencl_run_exe(b, exe, s, NULL)) fail_msg("%s failed: %s", s->op.name, b->host.failure);
     opencl_backend()->release_exe(b->dev, exe);
+    step_swap(s);
 }

@@ -119,6 +119,24 @@ static void prints_shapes(void **state)
     weft__text_finish(&text);
 }
 
+/* The buffer holds the longest shape there is, and what is no shape is not read. */
+static void shows_any_shape(void **state)
+{
+    weft_spec spec = { .dtype = WEFT_F32, .rank = WEFT_MAX_RANK };
+    weft__shape_text text;
+    (void)state;
+    for (int i = 0; i < WEFT_MAX_RANK; i++)
+        spec.dim[i] = -INT64_MAX;
+    assert_string_equal(weft__shape_show(&spec, &text),
+                        "(9223372036854775807*B, 9223372036854775807*B, 9223372036854775807*B, "
+                        "9223372036854775807*B, 9223372036854775807*B, 9223372036854775807*B, "
+                        "9223372036854775807*B, 9223372036854775807*B)");
+    spec.rank = WEFT_MAX_RANK + 1;
+    assert_string_equal(weft__shape_show(&spec, &text), "?");
+    spec.rank = -1;
+    assert_string_equal(weft__shape_show(&spec, &text), "?");
+}
+
 static void *in_another_thread(void *user)
 {
     assert_string_equal(weft_error(), "");
@@ -281,12 +299,19 @@ static void allocates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prints_doubles),     cmocka_unit_test(doubles_survive),
-        cmocka_unit_test(ignores_the_locale), cmocka_unit_test(grows),
-        cmocka_unit_test(prints_shapes),      cmocka_unit_test(records_failures),
-        cmocka_unit_test(says_where),         cmocka_unit_test(logs),
-        cmocka_unit_test(reads_settings),     cmocka_unit_test(suggests),
-        cmocka_unit_test(names_things),       cmocka_unit_test(allocates),
+        cmocka_unit_test(prints_doubles),
+        cmocka_unit_test(doubles_survive),
+        cmocka_unit_test(ignores_the_locale),
+        cmocka_unit_test(grows),
+        cmocka_unit_test(prints_shapes),
+        cmocka_unit_test(shows_any_shape),
+        cmocka_unit_test(records_failures),
+        cmocka_unit_test(says_where),
+        cmocka_unit_test(logs),
+        cmocka_unit_test(reads_settings),
+        cmocka_unit_test(suggests),
+        cmocka_unit_test(names_things),
+        cmocka_unit_test(allocates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

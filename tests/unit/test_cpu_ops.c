@@ -93,7 +93,7 @@ static void test_map_in_place(void **unused)
     step_text(&s, "expr", "a * a - a");
     step_in(&s, tensor_make(WEFT_F64, LIE_DENSE, 2, dim));
     step_out(&s, tensor_make(WEFT_F64, LIE_DENSE, 2, dim));
-    s.in_place = 1;
+    s.lies_on[0] = 1;
     for (uint64_t i = 0; i < 4100; i++)
         want[i] = s.in[0]->v[i] * s.in[0]->v[i] - s.in[0]->v[i];
     step_run(&s);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <weft/gemm.h>
 #include "cpu_harness.h"
 
 static double eps_of(weft_dtype t)
@@ -305,6 +306,42 @@ static void test_conv_blocks(void **unused)
     }
 }
 
+/* Windows far larger than a cache: of one line, of many short ones, of one pixel with very many
+ * channels, in groups, with an epilogue. The scratch is a few blocks, not rows times windows. */
+static void test_conv_large(void **unused)
+{
+    static const convolution large[] = {
+        { .n = 1, .in = { 1000100 }, .kernel = { 1000037 } },
+        { .n = 1, .in = { 500100 }, .kernel = { 250019 }, .dilation = { 2 }, .groups = 3 },
+        { .n = 3, .in = { 500, 50, 7 }, .kernel = { 491, 47, 5 }, .in_group = 5, .then = 1 },
+        { .n = 2, .in = { 80, 1 }, .kernel = { 1, 1 }, .stride = { 2, 1 }, .in_group = 300007 },
+        { .n = 1, .in = { 40 }, .kernel = { 5 }, .out_group = 100003, .then = 2 },
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
+        test_step s;
+        convolution c = large[i];
+        random_seed(i);
+        c.images = 1;
+        c.t = i % 2 ? WEFT_F64 : WEFT_F32;
+        if (!c.groups) c.groups = 1;
+        if (!c.in_group) c.in_group = 1;
+        if (!c.out_group) c.out_group = c.groups > 1 ? 1 : 2;
+        if (c.groups > 1) c.in_group = 2; /* not depthwise */
+        for (int d = 0; d < c.n; d++) {
+            c.stride[d] += !c.stride[d];
+            c.dilation[d] += !c.dilation[d];
+            c.out[d] = (c.in[d] - (c.kernel[d] - 1) * c.dilation[d] - 1) / c.stride[d] + 1;
+        }
+        make_conv(&s, &c, LIE_DENSE, LIE_DENSE);
+        step_run(&s);
+        check_conv(&s, &c, 1 + s.out[0]->count / 3);
+        if (s.most > 3 * (20u << 20)) /* threads; the step is told to have three */
+            fail_msg("window %d: %zu bytes of scratch", (int)i, s.most);
+        step_free(&s);
+    }
+}
+
 /* No images, no input channels: nothing, and zeros with the epilogue on them. */
 static void test_empty(void **unused)
 {
@@ -337,12 +374,102 @@ static void test_empty(void **unused)
     }
 }
 
+/* ---- the service for kernels of plugins ---- */
+
+static const weft_gemm_api *gemm_service(void)
+{
+    for (const weft_ext *e = cpu_backend()->services; e->id; e++)
+        if (!strcmp(e->id, WEFT_GEMM_ID)) return e->data;
+    return NULL;
+}
+
+/* c = a b and then c += a b. `bad`: with strides that BLAS cannot take. */
+static weft_status run_twice(const weft_kernel_call *call)
+{
+    const weft_view *a = call->in[0], *b = call->in[1], *c = call->out[0];
+    int64_t turned = call->attr_i(call, "turned");
+    weft_product p = { .struct_size = sizeof p, .dtype = a->dtype };
+    weft_status st;
+    p.m = c->dim[0];
+    p.n = c->dim[1];
+    p.k = a->dim[1];
+    p.a = a->data;
+    p.a_row = a->stride[0];
+    p.a_col = call->attr_i(call, "bad") ? 2 : a->stride[1];
+    p.b = b->data;
+    p.b_row = b->stride[turned ? 1 : 0];
+    p.b_col = b->stride[turned ? 0 : 1];
+    p.c = c->data;
+    p.c_row = c->stride[0];
+    if ((st = gemm_service()->run(call, &p))) return st;
+    p.accumulate = 1;
+    return gemm_service()->run(call, &p);
+}
+
+static void make_twice(test_step *s, const int64_t mnk[3], weft_dtype t, int turned, int bad)
+{
+    static const weft_cpu_kernel kernel = { sizeof kernel,
+                                            WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED |
+                                                WEFT_KERNEL_F64,
+                                            NULL, NULL, run_twice };
+    static const weft_ext kernels[] = { { WEFT_KERNEL_CPU, &kernel }, { NULL, NULL } };
+    int64_t a[2] = { mnk[0], mnk[2] }, c[2] = { mnk[0], mnk[1] };
+    int64_t b[2] = { mnk[turned ? 1 : 2], mnk[turned ? 2 : 1] };
+    step_init(s, "org.example.twice");
+    s->op.kernels = kernels;
+    step_int(s, "turned", turned);
+    step_int(s, "bad", bad);
+    step_in(s, tensor_make(t, random_pitched(), 2, a));
+    step_in(s, tensor_make(t, random_pitched(), 2, b));
+    step_out(s, tensor_make(t, random_pitched(), 2, c));
+}
+
+static void test_service(void **unused)
+{
+    static const int64_t sizes[][3] = { { 1, 5, 7 },  { 1, 1, 1 },  { 3, 9, 1 },
+                                        { 8, 5, 33 }, { 17, 1, 4 }, { 30, 41, 64 } };
+    (void)unused;
+    for (uint64_t round = 0; round < 24; round++) {
+        const int64_t *mnk = sizes[round % 6];
+        weft_dtype t = round % 5 ? WEFT_F32 : WEFT_F64;
+        int turned = round >= 12;
+        test_step s;
+        make_twice(&s, mnk, t, turned, 0);
+        step_run(&s);
+        for (uint64_t i = 0; i < s.out[0]->count; i++) {
+            int64_t row = (int64_t)i / mnk[1], col = (int64_t)i % mnk[1];
+            double sum = 0, all = 0;
+            for (int64_t k = 0; k < mnk[2]; k++) {
+                double b = s.in[1]->v[turned ? col * mnk[2] + k : k * mnk[1] + col];
+                sum += 2 * s.in[0]->v[row * mnk[2] + k] * b;
+                all += 2 * fabs(s.in[0]->v[row * mnk[2] + k] * b);
+            }
+            expect_near(s.out[0]->v[i], sum, (2 * (double)mnk[2] + 2) * eps_of(t) * all,
+                        "c = 2 a b", i);
+        }
+        step_free(&s);
+    }
+}
+
+static void test_service_refuses(void **unused)
+{
+    char text[512];
+    test_step s;
+    (void)unused;
+    make_twice(&s, (const int64_t[]){ 3, 4, 5 }, WEFT_F32, 0, 1);
+    assert_int_equal(step_run_status(&s, text, sizeof text), WEFT_E_ARG);
+    assert_non_null(strstr(text, "3 x 5 by 4"));
+    step_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul),      cmocka_unit_test(test_matmul_tiles),
-        cmocka_unit_test(test_matmul_nan),  cmocka_unit_test(test_conv),
-        cmocka_unit_test(test_conv_blocks), cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_matmul),          cmocka_unit_test(test_matmul_tiles),
+        cmocka_unit_test(test_matmul_nan),      cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_conv_blocks),     cmocka_unit_test(test_conv_large),
+        cmocka_unit_test(test_empty),           cmocka_unit_test(test_service),
+        cmocka_unit_test(test_service_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 static void printing(void **state)
 {
     weft__graph *g = NULL;
-    static const int variable = 0;
+    static int variable = 0;
     (void)state;
     assert_int_equal(weft__graph_create(test_ctx, &g), WEFT_OK);
     weft_val x = weft__graph_input(g, "image", SPEC(WEFT_F32, -1, 8));
@@ -150,7 +150,7 @@ static const refusal refusals[] = {
       2 },
     { "conv",
       "strides=(1)",
-      "strides has 1 numbers, 2 are needed",
+      "strides has 1 number, not 2",
       { F32(-1, 8, 8, 3), F32(3, 3, 3, 8) },
       2 },
     { "conv", "strides=(0,1)", "strides must be", { F32(-1, 8, 8, 3), F32(3, 3, 3, 8) }, 2 },
@@ -162,7 +162,7 @@ static const refusal refusals[] = {
       1 },
     { "reshape", "shape=(12)", "has 12 times the batch", { F32(-1, 3, 4) }, 1 },
     { "broadcast", "shape=(-1,-1)", "batch * batch has no exact form", { F32(1, -1) }, 1 },
-    { "transpose", "perm=(0)", "perm has 1 numbers, the input rank 2", { F32(-1, 3) }, 1 },
+    { "transpose", "perm=(0)", "perm has 1 number, the input rank 2", { F32(-1, 3) }, 1 },
     { "transpose", "perm=(0,0)", "perm names axis 0 twice", { F32(-1, 3) }, 1 },
     { "slice", "begin=(0,1) size=(-1,3)", "axis 1 has 3 elements; 3 from 1 on", { F32(-1, 3) }, 1 },
     { "slice",
@@ -172,9 +172,16 @@ static const refusal refusals[] = {
       1 },
     { "slice", "begin=(1,0) size=(-1,3)", "axis 0 has batch elements", { F32(-1, 3) }, 1 },
     { "slice", "begin=(0,0) size=(-2,3)", "axis 0 has batch elements; 2*batch", { F32(-1, 3) }, 1 },
-    { "slice", "begin=(0) size=(-1,3)", "begin has 1 numbers, 2 are needed", { F32(-1, 3) }, 1 },
+    { "slice", "begin=(0) size=(-1,3)", "begin has 1 number, not 2", { F32(-1, 3) }, 1 },
     { "pad", "low=(1,0) high=(0,0)", "axis 0 is batch: with padding", { F32(-1, 3) }, 1 },
     { "pad", "low=(0,-1) high=(0,0)", "low must be", { F32(-1, 3) }, 1 },
+    { "pad", "low=(0,1) high=(0,0) value=-inf", "-inf is no int32", { I32(-1, 3) }, 1 },
+    { "pad", "low=(0,1) high=(0,0) value=nan", "nan is no int32", { I32(-1, 3) }, 1 },
+    { "pad", "low=(0,1) high=(0,0) value=0.5", "0.5 is no int32", { I32(-1, 3) }, 1 },
+    { "pad", "low=(0,1) high=(0,0) value=2147483648", "is no int32", { I32(-1, 3) }, 1 },
+    { "pad", "low=(0,1) high=(0,0) value=256", "0 to 255", { { WEFT_U8, 2, { -1, 3 } } }, 1 },
+    { "pad", "low=(0,1) high=(0,0) value=-inf", "0 to 1", { { WEFT_BOOL, 2, { -1, 3 } } }, 1 },
+    { "pad", "low=(0,1) high=(0,0) value=0x1p63", "no int64", { { WEFT_I64, 2, { -1, 3 } } }, 1 },
     { "concat",
       "axis=2",
       "axis 1 differs: 3 in input 0, 4 in input 1",
@@ -192,11 +199,7 @@ static const refusal refusals[] = {
     { "softmax", "axis=2", "axis 2 of rank 2", { F32(7, 2) }, 1 },
     { "softmax", NULL, "input 0 is int32", { I32(7, 2) }, 1 },
     { "softmax", "axes=1", "axes", { F32(7, 2) }, 1 },
-    { "matmul",
-      "then=\"a+b\"",
-      "reads input b, but there are 1 inputs",
-      { F32(-1, 3), F32(3, 5) },
-      2 },
+    { "matmul", "then=\"a+b\"", "reads input b, but there is 1", { F32(-1, 3), F32(3, 5) }, 2 },
 };
 
 static void infer_errors(void **state)
@@ -347,6 +350,7 @@ static void cases(void **state)
 {
     (void)state;
     for (const weft_op_class *const *op = weft__core_ops; *op; op++) {
+        if (!strcmp((*op)->name, "scan")) continue; /* needs a body, which no line can give */
         assert_non_null((*op)->cases);
         assert_non_null((*op)->doc);
         for (const char *const *line = (*op)->cases; *line; line++) {
@@ -506,7 +510,7 @@ static void builder(void **state)
           "a reshape keeps their number (inputs: x = input x float32 (None, 3))" },
         { own_words, WEFT_E_ATTR, "units must be even" },
         { nothing_set, WEFT_E_INTERNAL, "result 0 was not set" },
-        { scanning, WEFT_E_UNSUPPORTED, "scan is not available yet" },
+        { scanning, WEFT_E_ARG, "a scan needs at least one x" },
         { forgetting, WEFT_E_INTERNAL, "reads the attribute \"nonsense\"" },
         { training_op, WEFT_E_UNSUPPORTED, "training() is for layers" },
     };
@@ -564,6 +568,7 @@ static void arity(void **state)
 static void allocation_failures(void **state)
 {
     static const float ones[6] = { 1, 1, 1, 1, 1, 1 };
+    static int variable;
     (void)state;
     for (uint64_t n = 1; n < 20000; n++) {
         size_t live = weft__alloc_live();
@@ -575,7 +580,7 @@ static void allocation_failures(void **state)
         weft_val y = 0;
         if (!st) {
             weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 6));
-            weft_val w = weft__graph_variable(g, ones, "w", SPEC(WEFT_F32, 6, 6));
+            weft_val w = weft__graph_variable(g, &variable, "w", SPEC(WEFT_F32, 6, 6));
             weft_val k = weft__graph_constant(g, SPEC(WEFT_F32, 6), ones, 0);
             y = x && w ? test_try(g, "matmul", NULL, (weft_val[]){ x, w }, 2) : 0;
             if (y) y = k ? test_try(g, "add", NULL, (weft_val[]){ y, k }, 2) : 0;

@@ -136,7 +136,7 @@ static void scalars(void **state)
 
 static void chains(void **state)
 {
-    static const int w = 0;
+    static int w = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 3));
@@ -153,7 +153,7 @@ static void chains(void **state)
 
 static void epilogues(void **state)
 {
-    static const int w = 0, b = 0;
+    static int w = 0, b = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 8, 8, 3));
@@ -201,7 +201,7 @@ static void kept(void **state)
 
 static void broadcasts_and_prologue(void **state)
 {
-    static const int v = 0, m = 0;
+    static int v = 0, m = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 4, 3)),
@@ -287,9 +287,32 @@ static void long_chains(void **state)
     }
 }
 
+/* Equal keys are one stream, different ones stay apart, and nothing of it is folded. */
+static void random_keys(void **state)
+{
+    (void)state;
+    weft__graph *g = start();
+    const int64_t first[2] = { 1, 2 }, second[2] = { 1, 3 }, step = 7;
+    const weft_spec key = { WEFT_I64, 1, { 2 } }, scalar = { WEFT_I64, 0, { 0 } };
+    weft_val a = weft__graph_constant(g, &key, first, 0),
+             b = weft__graph_constant(g, &key, first, 0),
+             c = weft__graph_constant(g, &key, second, 0),
+             at = weft__graph_constant(g, &scalar, &step, 0);
+    a = OP(g, "random", "shape=(3)", a, at);
+    b = OP(g, "random", "shape=(3)", b, at);
+    weft_val d = OP(g, "random", "shape=(3) dist=normal", c, at);
+    c = OP(g, "random", "shape=(3)", c, at);
+    finish(g, OP(g, "concat", "axis=0", a, b, c, d), weft__pass_simplify,
+           "%1 = constant -> i64[2]\n%2 = constant 7 -> i64[]\n%4 = constant -> i64[2]\n"
+           "%3 = random(%1, %2) shape=(3) -> f32[3]\n"
+           "%5 = random(%4, %2) dist=normal shape=(3) -> f32[3]\n"
+           "%6 = random(%4, %2) shape=(3) -> f32[3]\n"
+           "%7 = concat(%3, %3, %6, %5) axis=0 -> f32[12]\noutput y = %7\n");
+}
+
 static void f64_mode(void **state)
 {
-    static const int w = 0;
+    static int w = 0;
     (void)state;
     weft__graph *g = start();
     weft_val x = weft__graph_input(g, "x", SPEC(WEFT_F32, -1, 3)),
@@ -422,13 +445,13 @@ static void random_graphs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(movements),     cmocka_unit_test(sharing),
-        cmocka_unit_test(folding),       cmocka_unit_test(scalars),
-        cmocka_unit_test(chains),        cmocka_unit_test(epilogues),
-        cmocka_unit_test(kept),          cmocka_unit_test(broadcasts_and_prologue),
-        cmocka_unit_test(asking),        cmocka_unit_test(many_inputs),
-        cmocka_unit_test(long_chains),   cmocka_unit_test(f64_mode),
-        cmocka_unit_test(random_graphs),
+        cmocka_unit_test(movements),   cmocka_unit_test(sharing),
+        cmocka_unit_test(folding),     cmocka_unit_test(scalars),
+        cmocka_unit_test(chains),      cmocka_unit_test(epilogues),
+        cmocka_unit_test(kept),        cmocka_unit_test(broadcasts_and_prologue),
+        cmocka_unit_test(asking),      cmocka_unit_test(many_inputs),
+        cmocka_unit_test(long_chains), cmocka_unit_test(random_keys),
+        cmocka_unit_test(f64_mode),    cmocka_unit_test(random_graphs),
     };
     return cmocka_run_group_tests(tests, test_open, test_close);
 }

@@ -240,7 +240,7 @@ static weft_status lacking(weft_model *model)
 static void all_missing_at_once(void **state)
 {
     (void)state;
-    load_fails(lacking, WEFT_E_UNSUPPORTED, "has 4 unsupported part(s):\n");
+    load_fails(lacking, WEFT_E_UNSUPPORTED, "has 4 unsupported parts:\n");
     t_says("\n  layer \"lambda_7\" (Lambda) in model \"inner\": its function is Python code\n");
     t_says("\n  layer \"dense\" (Dense): it is called with mask=3, which is not supported\n");
     t_says("called with training=true");

@@ -142,6 +142,19 @@ static void orthogonal(void **state)
     orthogonal_is(32, 32, "Orthogonal", 1);
 }
 
+static void unit_forget_bias(void **state)
+{
+    (void)state;
+    const weft_spec spec = { WEFT_F32, 1, { 8 } };
+    const float want[8] = { 0.25f, 0.25f, 1, 1, 0.25f, 0.25f, 0.25f, 0.25f };
+    float *v = make("unit_forget_bias(bias=constant(value=0.25))", spec);
+    assert_memory_equal(v, want, sizeof want);
+    free(v);
+    v = make("unit_forget_bias", spec);
+    assert_true(v[0] == 0 && v[2] == 1 && v[3] == 1 && v[4] == 0 && v[7] == 0);
+    free(v);
+}
+
 static void mistakes(void **state)
 {
     (void)state;
@@ -153,6 +166,8 @@ static void mistakes(void **state)
     assert_int_equal(weft__initializer_check("variance_scaling(mode=fan)", &m), WEFT_E_ATTR);
     assert_int_equal(weft__initializer_check("identity", &m), WEFT_E_SHAPE);
     assert_int_equal(weft__initializer_check("orthogonal", &m), WEFT_E_SHAPE);
+    assert_int_equal(weft__initializer_check("unit_forget_bias", &m), WEFT_E_SHAPE);
+    t_says("four parts");
     assert_int_equal(weft__initializer_check("3", &m), WEFT_E_ATTR);
     assert_int_equal(weft__initializer_check("", &m), WEFT_E_ATTR);
     assert_int_equal(weft__initializer_check("ones(", &m), WEFT_E_ATTR);
@@ -276,10 +291,15 @@ static void locking(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox),         cmocka_unit_test(random_families),
-        cmocka_unit_test(plain_families), cmocka_unit_test(orthogonal),
-        cmocka_unit_test(mistakes),       cmocka_unit_test(seeds),
-        cmocka_unit_test(get_and_set),    cmocka_unit_test(locking),
+        cmocka_unit_test(philox),
+        cmocka_unit_test(random_families),
+        cmocka_unit_test(plain_families),
+        cmocka_unit_test(orthogonal),
+        cmocka_unit_test(unit_forget_bias),
+        cmocka_unit_test(mistakes),
+        cmocka_unit_test(seeds),
+        cmocka_unit_test(get_and_set),
+        cmocka_unit_test(locking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,109 @@ static void test_cells(void **unused)
     if (!opencl_simulated()) cells(NULL, "clblast");
 }
 
+/* ---- a kernel that fills with what its elements can or cannot be ---- */
+static double fill_value;
+static weft_status fill_enqueue(const weft_kernel_call *c, const weft_cl *cl)
+{
+    return cl->fill(c, c->out[0], fill_value);
+}
+
+static const weft_cl_kernel fill_kernel = { .struct_size = sizeof fill_kernel,
+                                            .flags = WEFT_KERNEL_ANY_DTYPE,
+                                            .enqueue = fill_enqueue };
+static const weft_ext fill_kernels[] = { { WEFT_KERNEL_OPENCL, &fill_kernel }, { 0 } };
+
+static weft_status fill(opencl_bench *b, weft_dtype dtype, double value)
+{
+    int64_t dim[2] = { 3, 7 };
+    test_step s;
+    weft_exe *exe = NULL;
+    fill_value = value;
+    step_init(&s, "org.test.fill");
+    give_kernel(&s, fill_kernels, NULL);
+    step_out(&s, tensor_make(dtype, LIE_DENSE, 2, dim));
+    step_ready(&s);
+    const weft_step *step = &s.step;
+    weft_status st = opencl_backend()->compile(b->dev, &step, 1, &exe);
+    if (!st) st = opencl_run_exe(b, exe, &s, NULL);
+    for (uint64_t i = 0; i < s.out[0]->count && !st; i++)
+        expect_near(s.out[0]->v[i], value, 0, "fill", i);
+    opencl_backend()->release_exe(b->dev, exe);
+    step_free(&s);
+    return st;
+}
+
+static void test_fill(void **unused)
+{
+    static const struct {
+        weft_dtype dtype;
+        double value;
+        weft_status st;
+    } fills[] = {
+        { WEFT_F32, -INFINITY, WEFT_OK },    { WEFT_F32, NAN, WEFT_OK },
+        { WEFT_I32, INT32_MIN, WEFT_OK },    { WEFT_I32, 0x1p31, WEFT_E_ARG },
+        { WEFT_I32, -INFINITY, WEFT_E_ARG }, { WEFT_I64, -0x1p63, WEFT_OK },
+        { WEFT_I64, 0x1p63, WEFT_E_ARG },    { WEFT_I64, NAN, WEFT_E_ARG },
+        { WEFT_U8, 255, WEFT_OK },           { WEFT_U8, -1, WEFT_E_ARG },
+        { WEFT_U8, 0.5, WEFT_E_ARG },        { WEFT_BOOL, 1, WEFT_OK },
+        { WEFT_BOOL, 2, WEFT_E_ARG },
+    };
+    opencl_bench b;
+    (void)unused;
+    if (!opencl_backend()) skip();
+    opencl_open(&b, NULL, NULL);
+    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
+        if (fill(&b, fills[i].dtype, fills[i].value) != fills[i].st)
+            fail_msg("fill %d: %s", (int)i, b.host.failure);
+        if (fills[i].st) assert_non_null(strstr(b.host.failure, "op org.test.fill: a fill with"));
+    }
+    opencl_close(&b);
+}
+
+/* ---- a kernel that copies to another shape ---- */
+static weft_status reshape_enqueue(const weft_kernel_call *c, const weft_cl *cl)
+{
+    return cl->copy(c, c->out[0], c->in[0]);
+}
+
+static const weft_cl_kernel reshape_kernel = { .struct_size = sizeof reshape_kernel,
+                                               .flags =
+                                                   WEFT_KERNEL_ANY_DTYPE | WEFT_KERNEL_IN_STRIDED |
+                                                   WEFT_KERNEL_OUT_STRIDED |
+                                                   WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED,
+                                               .enqueue = reshape_enqueue };
+static const weft_ext reshape_kernels[] = { { WEFT_KERNEL_OPENCL, &reshape_kernel }, { 0 } };
+
+/* From and to dense, pitched and strided memory. */
+static void reshape(const char *variant)
+{
+    opencl_bench b;
+    opencl_open(&b, variant, NULL);
+    for (int round = 0; round < 9; round++) {
+        int64_t x[3] = { 6, 4, 5 }, y[2] = { 8, 15 };
+        weft_dtype dtype = round % 2 ? WEFT_F32 : WEFT_U8;
+        test_step s;
+        random_seed((uint64_t)round);
+        step_init(&s, "org.test.reshape");
+        give_kernel(&s, reshape_kernels, NULL);
+        step_in(&s, tensor_make(dtype, (lie)(round % 3), 3, x));
+        step_out(&s, tensor_make(dtype, (lie)(round / 3), 2, y));
+        opencl_run(&b, &s);
+        for (uint64_t i = 0; i < 120; i++)
+            expect_near(s.out[0]->v[i], s.in[0]->v[i], 0, "reshape", i);
+        step_free(&s);
+    }
+    opencl_close(&b);
+}
+
+static void test_reshape(void **unused)
+{
+    (void)unused;
+    if (!opencl_backend()) skip();
+    for (int v = 0; v < 2; v++)
+        reshape(variants[v]);
+}
+
 /* ---- what goes wrong ---- */
 static weft_status compile_source(opencl_bench *b, const char *source, const char *name)
 {
@@ -332,10 +435,8 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "builds")) return builds_here(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scale),
-        cmocka_unit_test(test_cells),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_scale),   cmocka_unit_test(test_cells),  cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_reshape), cmocka_unit_test(test_errors), cmocka_unit_test(test_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

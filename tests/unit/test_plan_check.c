@@ -185,7 +185,7 @@ static void test_movement_reference_is_no_plan(void **state)
     for (int i = 0; i < 24; i++)
         ((double *)x->data)[i] = i;
     weft__known in = { { WEFT_F32, 3, { -1, 3, 4 } }, x, NULL };
-    weft__trial trial = { "transpose", "perm=(0,-1,1)", "", &in, 1, 1, 0, 2 };
+    weft__trial trial = { "transpose", "perm=(0,-1,1)", "", &in, 1, 1, 0, 2, NULL };
     assert_int_equal(weft__devices_open(plan_ctx, "cpu", 1, &cpu), WEFT_OK);
     assert_true(weft__trial_moves(&trial));
     assert_int_equal(weft__trial_reference(cpu, &trial, NULL, &y), WEFT_OK);
@@ -212,7 +212,7 @@ static void test_count_is_exact(void **state)
     assert_int_equal(weft_array_create(&spec, &x), WEFT_OK);
     assert_int_equal(weft_array_create(&spec, &e), WEFT_OK);
     weft__known in = { { WEFT_F32, 2, { -1, 7 } }, x, e };
-    weft__trial trial = { "count", "axes=(0)", "", &in, 1, 1, 0, 5 };
+    weft__trial trial = { "count", "axes=(0)", "", &in, 1, 1, 0, 5, NULL };
     assert_int_equal(weft__devices_open(plan_ctx, "cpu", 1, &cpu), WEFT_OK);
     assert_int_equal(weft__trial_analyse(cpu, &trial, &out), WEFT_OK);
     assert_true(*(double *)out.value->data == 5);
@@ -253,7 +253,7 @@ static void test_map_bounds_are_near(void **state)
                ay = { { WEFT_F64, 1, { 1 } }, &(double){ y } };
     weft__known in[2] = { { { WEFT_F32, 1, { 1 } }, &ax, NULL },
                           { { WEFT_F32, 1, { 1 } }, &ay, NULL } };
-    weft__trial trial = { "map", "", "", in, 2, 1, 0, 1 };
+    weft__trial trial = { "map", "", "", in, 2, 1, 0, 1, NULL };
     weft_spec spec = { WEFT_F32, 1, { 1 } };
     weft_array *err = NULL;
     double bound, value = tanh((double)x) * (double)y;

@@ -111,12 +111,15 @@ static void release_exe(weft_dev *d, weft_exe *e)
 }
 
 static const char *const kinds[] = { NULL };
+static const int service = 5;
+static const weft_ext services[] = { { "test.service/1", &service }, { 0 } };
 #define BACKEND(name, probe_fn)                                                                  \
     {                                                                                            \
         .struct_size = sizeof(weft_backend), .id = name, .kernel_ids = kinds, .probe = probe_fn, \
         .info = info, .open = open_dev, .close = close_dev, .alloc = alloc_buf,                  \
-        .release = release_buf, .write = write_buf, .read = read_buf, .finish = finish_dev,      \
-        .supports = supports, .compile = compile, .run = run, .release_exe = release_exe         \
+        .services = services, .release = release_buf, .write = write_buf, .read = read_buf,      \
+        .finish = finish_dev, .supports = supports, .compile = compile, .run = run,              \
+        .release_exe = release_exe                                                               \
     }
 static const weft_backend gpu = BACKEND("gpu", probe_gpu), cpu = BACKEND("cpu", probe_cpu),
                           none = BACKEND("absent", probe_none),
@@ -138,6 +141,17 @@ static weft_context *create(void)
     unsetenv("WEFT_PLUGIN_PATH");
     assert_int_equal(weft_context_create(NULL, &ctx), WEFT_OK);
     return ctx;
+}
+
+/* What backends bring is found through the host. */
+static void finds_services(void **state)
+{
+    weft_context *ctx = create();
+    const weft_host *host = weft__context_host(ctx);
+    (void)state;
+    assert_ptr_equal(host->extension(host, "test.service/1"), &service);
+    assert_null(host->extension(host, "test.service/2"));
+    weft_context_destroy(&ctx);
 }
 
 static void lists_devices(void **state)
@@ -262,9 +276,9 @@ static void runs_in_parallel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lists_devices),         cmocka_unit_test(finds_devices),
-        cmocka_unit_test(switches_backends_off), cmocka_unit_test(refuses_broken_backends),
-        cmocka_unit_test(runs_in_parallel),
+        cmocka_unit_test(finds_services),          cmocka_unit_test(lists_devices),
+        cmocka_unit_test(finds_devices),           cmocka_unit_test(switches_backends_off),
+        cmocka_unit_test(refuses_broken_backends), cmocka_unit_test(runs_in_parallel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

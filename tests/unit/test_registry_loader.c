@@ -228,6 +228,45 @@ static void earlier_class_wins(void **state)
     weft_context_destroy(&ctx);
 }
 
+static void collect_messages(void *user, weft_log_level level, const char *message)
+{
+    char *all = user;
+    strncat(all, level == WEFT_LOG_WARN ? "W " : "D ", 2);
+    strncat(all, message, 900 - strlen(all));
+}
+
+/* Who names a directory hears of what is wrong in it, but not of what they switched off. */
+static void tells_of_refused_files(void **state)
+{
+    char messages[1024] = "";
+    weft__text text = { 0 };
+    (void)state;
+    put("bad_abi", "libwobble.so");
+    put("good", "good.so");
+    put("no_symbol", "off.so");
+    setenv("WEFT_DISABLE", "off", 1);
+    weft_context *ctx = open_folder("");
+    weft_context_log(ctx, WEFT_LOG_WARN, collect_messages, messages);
+    assert_non_null(strstr(messages, "W plugin /tmp/weft-loader-"));
+    assert_non_null(strstr(messages, "/libwobble.so is refused: was built for plugin ABI 7.3"));
+    assert_null(strstr(messages, "off.so"));
+    messages[0] = 0;
+    weft_context_log(ctx, WEFT_LOG_DEBUG, collect_messages, messages);
+    assert_non_null(strstr(messages, "D plugin /tmp/weft-loader-"));
+    assert_non_null(strstr(messages, "/off.so is refused: is switched off"));
+
+    weft__tell_refused(ctx, "; ", &text);
+    assert_string_equal(text.s, "; 1 plugin file was refused; `weft plugins` says why");
+    weft__text_finish(&text);
+    weft__tell_refused_like(ctx, "org.example.Wobble", &text);
+    assert_non_null(strstr(text.s, "; the plugin /tmp/weft-loader-"));
+    assert_non_null(strstr(text.s, "/libwobble.so is refused: was built for plugin ABI 7.3"));
+    weft__text_finish(&text);
+    weft__tell_refused_like(ctx, "LSTM", &text);
+    assert_null(text.s);
+    weft_context_destroy(&ctx);
+}
+
 static void dedupes_files_and_names(void **state)
 {
     char path[128];
@@ -397,12 +436,19 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(loads_good_plugins),      T(refuses_cut_plugins),
-        T(refuses_with_reasons),    T(suggests_names),
-        T(earlier_class_wins),      T(dedupes_files_and_names),
-        T(refuses_untrusted),       T(searches_paths),
-        T(reports_bad_options),     T(survives_failing_allocations),
-        T(loads_from_many_threads), T(hosts_extensions_and_holders),
+        T(loads_good_plugins),
+        T(refuses_cut_plugins),
+        T(refuses_with_reasons),
+        T(suggests_names),
+        T(earlier_class_wins),
+        T(dedupes_files_and_names),
+        T(refuses_untrusted),
+        T(searches_paths),
+        T(reports_bad_options),
+        T(survives_failing_allocations),
+        T(tells_of_refused_files),
+        T(loads_from_many_threads),
+        T(hosts_extensions_and_holders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

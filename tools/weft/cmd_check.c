@@ -9,7 +9,7 @@ typedef struct check {
     const char *model;
     char device[16][64];
     uint32_t n_devices;
-    tool_inputs inputs;
+    tool_files inputs;
     uint64_t seed;
     int verbose;
     uint32_t passed, failed, unverified;
@@ -22,23 +22,22 @@ static int parse(int argc, char **argv, check *c)
         { 'd', "device", 1 }, { 'i', "input", 1 }, { 0, "seed", 1 }, { 'v', "verbose", 0 }, { 0 }
     };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "check" };
-    char *end;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
+        if (i == 0 && (code = tool_device(&args))) return code;
         if (i == 0 && (c->n_devices == 16 || strlen(args.value) >= 64))
-            return tool_usage_error("check", "too many devices");
+            return tool_usage_error("check", "--device %s: %s", args.value,
+                                    c->n_devices == 16 ? "more than 16 devices"
+                                                       : "no device has so long a name");
         if (i == 0)
             strcpy(c->device[c->n_devices++], args.value);
-        else if (i == 1 && c->inputs.n == 64)
-            return tool_usage_error("check", "more than 64 inputs");
-        else if (i == 1)
-            c->inputs.text[c->inputs.n++] = args.value;
-        else if (i == 2) {
-            c->seed = strtoull(args.value, &end, 10);
-            if (*end) return tool_usage_error("check", "--seed is %s; give a number", args.value);
-        } else if (i == 3)
+        else if (i == 1 && (code = tool_add_file(&args, &c->inputs)))
+            return code;
+        else if (i == 2 && (code = tool_number(&args, "seed", 0, UINT64_MAX, &c->seed)))
+            return code;
+        else if (i == 3)
             c->verbose = 1;
         else if (i == 4 && c->model)
             return tool_usage_error("check", "takes one MODEL, got %s and %s", c->model,
@@ -92,7 +91,7 @@ static weft_status choose_devices(weft_context *ctx, check *c)
 
 static int run(int argc, char **argv)
 {
-    check c = { .seed = 1 };
+    check c = { .inputs = { .option = 'i' }, .seed = 1 };
     weft_context *ctx = NULL;
     weft_model *model = NULL;
     weft_array **x = NULL;
@@ -105,7 +104,7 @@ static int run(int argc, char **argv)
         tool_fail();
         goto out;
     }
-    if (c.inputs.n && tool_load_inputs(model, &c.inputs, &x, &n_x)) goto out;
+    if (c.inputs.n && tool_load_arrays(model, &c.inputs, &x, &n_x)) goto out;
     code = TOOL_OK;
     for (uint32_t i = 0; i < c.n_devices; i++) {
         weft_check_options options = { .seed = c.seed,
@@ -118,8 +117,8 @@ static int run(int argc, char **argv)
             code = tool_fail();
             continue;
         }
-        printf("%-10s %u ops right, %u wrong, %u unverified\n", c.device[i], c.passed, c.failed,
-               c.unverified);
+        printf("%-10s %u op%s right, %u wrong, %u unverified\n", c.device[i], c.passed,
+               c.passed == 1 ? "" : "s", c.failed, c.unverified);
         if (failed) code = TOOL_FAILED;
     }
 out:

@@ -2,14 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "tool.h"
 
 typedef struct predict {
     const char *model, *output;
     char devices[TOOL_DEVICES], session_options[128];
-    tool_inputs inputs;
+    tool_files inputs;
     uint64_t batch_size;
     int strict, f64;
 } predict;
@@ -24,27 +23,20 @@ static int parse(int argc, char **argv, predict *p)
                                            { 0, "f64", 0 },
                                            { 0 } };
     tool_args args = { .argc = argc, .argv = argv, .options = options, .verb = "predict" };
-    char *end;
     int i, code;
 
     while ((i = tool_next(&args, &code)) != -1) {
         if (i == -2) return code;
-        if (i == 0 && p->inputs.n < 64)
-            p->inputs.text[p->inputs.n++] = args.value;
-        else if (i == 0)
-            return tool_usage_error("predict", "more than 64 inputs");
+        if (i == 0 && (code = tool_add_file(&args, &p->inputs)))
+            return code;
         else if (i == 1)
             p->output = args.value;
-        else if (i == 2 && !tool_add_device(p->devices, args.value))
-            return tool_usage_error("predict", "too many devices");
-        else if (i == 3) {
-            long long n = strtoll(args.value, &end, 10);
-
-            if (*end || n < 1)
-                return tool_usage_error("predict", "--batch-size is %s; give a number from 1",
-                                        args.value);
-            p->batch_size = (uint64_t)n;
-        } else if (i == 4)
+        else if (i == 2 && (code = tool_add_device(&args, p->devices)))
+            return code;
+        else if (i == 3 &&
+                 (code = tool_number(&args, "batch-size", 1, TOOL_MAX_BATCH, &p->batch_size)))
+            return code;
+        else if (i == 4)
             p->strict = 1;
         else if (i == 5)
             p->f64 = 1;
@@ -116,32 +108,21 @@ static int ends_with(const char *path, const char *end)
     return n > m && !strcmp(path + n - m, end);
 }
 
-static int same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-
-    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* What is wrong with -o is said before the work, not after it; no input is overwritten. */
 static int check_output(const predict *p, uint32_t n_outputs)
 {
-    const char *file;
-
     if (!ends_with(p->output, ".npz") && (n_outputs > 1 || !ends_with(p->output, ".npy"))) {
         fprintf(stderr, "weft: -o %s: the model has %u output%s; give a file that ends in %s\n",
                 p->output, n_outputs, n_outputs == 1 ? "" : "s",
                 n_outputs == 1 ? ".npy or .npz" : ".npz");
         return 0;
     }
-    if (same_file(p->output, p->model)) {
+    if (tool_same_file(p->output, p->model)) {
         fprintf(stderr, "weft: -o %s is the model's file; give another one\n", p->output);
         return 0;
     }
     for (uint32_t i = 0; i < p->inputs.n; i++) {
-        file = strchr(p->inputs.text[i], '=');
-        file = file ? file + 1 : p->inputs.text[i];
-        if (!same_file(p->output, file)) continue;
+        if (!tool_same_file(p->output, tool_file_path(p->inputs.text[i]))) continue;
         fprintf(stderr, "weft: -o %s is the file of an input; give another one\n", p->output);
         return 0;
     }
@@ -150,7 +131,7 @@ static int check_output(const predict *p, uint32_t n_outputs)
 
 static int run(int argc, char **argv)
 {
-    predict p = { .batch_size = 32 };
+    predict p = { .inputs = { .option = 'i' }, .batch_size = 32 };
     weft_context *ctx = NULL;
     weft_model *model = NULL;
     weft_session *session = NULL;
@@ -169,7 +150,7 @@ static int run(int argc, char **argv)
         code = TOOL_USAGE;
         goto out;
     }
-    if (tool_load_inputs(model, &p.inputs, &x, &n_x)) goto out;
+    if (tool_load_arrays(model, &p.inputs, &x, &n_x)) goto out;
     n_y = weft_model_n_outputs(model);
     if (!(y = calloc(n_y, sizeof *y))) goto out;
     start = tool_seconds();

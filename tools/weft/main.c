@@ -4,15 +4,15 @@
 #include "tool.h"
 
 static const tool_verb *const verbs[] = {
-    &tool_devices, &tool_plugins, &tool_summary, &tool_predict,
-    &tool_check,   &tool_plan,    &tool_convert,
+    &tool_devices, &tool_plugins, &tool_summary, &tool_predict,  &tool_check,
+    &tool_plan,    &tool_convert, &tool_fit,     &tool_evaluate,
 };
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
 static void print_help(FILE *file)
 {
-    fprintf(file,
-            "usage: weft VERB ...\n\nRuns Keras-style models on CPUs and OpenCL devices.\n\n");
+    fprintf(file, "usage: weft VERB ...\n\n"
+                  "Runs and trains Keras-style models on CPUs and OpenCL devices.\n\n");
     for (size_t i = 0; i < N_VERBS; i++)
         fprintf(file, "  %-9s %s\n", verbs[i]->name, verbs[i]->doc);
     fprintf(file,

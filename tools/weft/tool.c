@@ -1,8 +1,10 @@
 /* What the verbs share: options, errors, devices, inputs. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include "tool.h"
 
@@ -105,12 +107,55 @@ weft_status tool_context(weft_context **ctx)
     return st;
 }
 
-int tool_add_device(char *devices, const char *device)
+int tool_number(const tool_args *args, const char *option, uint64_t least, uint64_t most,
+                uint64_t *number)
 {
-    if (strlen(devices) + strlen(device) + 2 > TOOL_DEVICES) return 0;
+    const char *text = args->value;
+    unsigned long long n = 0;
+    char *end = NULL;
+
+    errno = 0;
+    if (*text >= '0' && *text <= '9') n = strtoull(text, &end, 10); /* no sign, no blanks */
+    if (!end || *end || errno || n < least || n > most)
+        return tool_usage_error(args->verb, "--%s is \"%s\"; give a whole number from %llu to %llu",
+                                option, text, (unsigned long long)least, (unsigned long long)most);
+    *number = n;
+    return TOOL_OK;
+}
+
+int tool_fraction(const tool_args *args, const char *option, double *number)
+{
+    const char *text = args->value;
+    char *end = NULL;
+
+    if ((*text >= '0' && *text <= '9') || *text == '.') *number = strtod(text, &end);
+    if (!end || *end || !(*number >= 0 && *number < 1))
+        return tool_usage_error(args->verb,
+                                "--%s is \"%s\"; give a part of the whole, from 0 to below 1",
+                                option, text);
+    return TOOL_OK;
+}
+
+int tool_device(const tool_args *args)
+{
+    if (args->value[strspn(args->value, ", ")]) return TOOL_OK;
+    return tool_usage_error(args->verb,
+                            "--device is \"%s\"; give cpu, opencl:0 or best (`weft devices` lists "
+                            "what there is), or leave it out",
+                            args->value);
+}
+
+int tool_add_device(const tool_args *args, char *devices)
+{
+    int code = tool_device(args);
+
+    if (code) return code;
+    if (strlen(devices) + strlen(args->value) + 2 > TOOL_DEVICES)
+        return tool_usage_error(args->verb, "the names of the devices are longer than %d bytes",
+                                TOOL_DEVICES - 2);
     if (*devices) strcat(devices, ",");
-    strcat(devices, device);
-    return 1;
+    strcat(devices, args->value);
+    return TOOL_OK;
 }
 
 void tool_json_string(const char *s)
@@ -127,68 +172,102 @@ void tool_json_string(const char *s)
     putchar('"');
 }
 
-/* Which input "name=file" or "file" means; *path is the file. n_inputs if there is none of that
- * name. */
-static uint32_t find_input(const weft_model *model, const char *text, const char **path)
+int tool_add_file(const tool_args *args, tool_files *files)
 {
-    const char *eq = strchr(text, '='), *name;
-    uint32_t n = weft_model_n_inputs(model);
+    const uint32_t most = sizeof files->text / sizeof *files->text;
 
-    *path = eq ? eq + 1 : text;
+    if (files->n == most)
+        return tool_usage_error(args->verb, "more than %u files by -%c", most, files->option);
+    files->text[files->n++] = args->value;
+    return TOOL_OK;
+}
+
+const char *tool_file_path(const char *text)
+{
+    const char *eq = strchr(text, '=');
+
+    return eq ? eq + 1 : text;
+}
+
+static uint32_t n_ports(const weft_model *model, const tool_files *files)
+{
+    return files->outputs ? weft_model_n_outputs(model) : weft_model_n_inputs(model);
+}
+
+/* The name of input or output i; "" if it has none. */
+static const char *port_name(const weft_model *model, const tool_files *files, uint32_t i)
+{
+    const char *name = NULL;
+
+    if (files->outputs)
+        weft_model_output(model, i, &name, NULL);
+    else
+        weft_model_input(model, i, &name, NULL);
+    return name ? name : "";
+}
+
+/* Which input or output "name=file" or "file" means; their number if there is none of that name. */
+static uint32_t find_port(const weft_model *model, const tool_files *files, const char *text)
+{
+    const char *eq = strchr(text, '=');
+    uint32_t n = n_ports(model, files);
+
     if (!eq) return n == 1 ? 0 : n;
-    for (uint32_t i = 0; i < n; i++)
-        if (!weft_model_input(model, i, &name, NULL) && strlen(name) == (size_t)(eq - text) &&
-            !strncmp(name, text, strlen(name)))
-            return i;
+    for (uint32_t i = 0; i < n; i++) {
+        const char *name = port_name(model, files, i);
+
+        if (strlen(name) == (size_t)(eq - text) && !strncmp(name, text, strlen(name))) return i;
+    }
     return n;
 }
 
 /* "image, tabular" for messages. */
-static void input_names(const weft_model *model, char *text, size_t size)
+static void list_ports(const weft_model *model, const tool_files *files, char *text, size_t size)
 {
     size_t at = 0;
-    const char *name;
 
     *text = 0;
-    for (uint32_t i = 0; i < weft_model_n_inputs(model) && at < size; i++)
-        if (!weft_model_input(model, i, &name, NULL))
-            at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", name);
+    for (uint32_t i = 0; i < n_ports(model, files) && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "",
+                               port_name(model, files, i));
 }
 
-weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs,
-                             weft_array ***arrays, uint32_t *n)
+weft_status tool_load_arrays(const weft_model *model, const tool_files *files, weft_array ***arrays,
+                             uint32_t *n)
 {
+    const char *what = files->outputs ? "output" : "input";
     char names[512];
     weft_status st;
 
-    input_names(model, names, sizeof names);
-    *n = weft_model_n_inputs(model);
-    if (!(*arrays = calloc(*n ? *n : 1, sizeof **arrays))) return WEFT_E_NOMEM;
-    for (uint32_t i = 0; i < inputs->n; i++) {
-        const char *path;
-        uint32_t k = find_input(model, inputs->text[i], &path);
+    list_ports(model, files, names, sizeof names);
+    *n = n_ports(model, files);
+    if (!(*arrays = calloc(*n ? *n : 1, sizeof **arrays))) {
+        fprintf(stderr, "weft: out of memory\n");
+        return WEFT_E_NOMEM;
+    }
+    for (uint32_t i = 0; i < files->n; i++) {
+        uint32_t k = find_port(model, files, files->text[i]);
 
         if (k == *n || (*arrays)[k]) {
-            fprintf(
-                stderr,
-                "weft: -i %s: %s; the model's inputs are: %s (give -i NAME=FILE.npy for each)\n",
-                inputs->text[i], k == *n ? "no such input" : "this input is given twice", names);
+            fprintf(stderr,
+                    "weft: -%c %s: %s %s%s; the model's %ss are: %s (give -%c NAME=FILE.npy for "
+                    "each)\n",
+                    files->option, files->text[i], k == *n ? "no such" : "this", what,
+                    k == *n ? "" : " is given twice", what, names, files->option);
             return WEFT_E_ARG;
         }
-        if ((st = weft_npy_read(path, &(*arrays)[k]))) {
+        if ((st = weft_npy_read(tool_file_path(files->text[i]), &(*arrays)[k]))) {
             tool_fail();
             return st;
         }
     }
     for (uint32_t k = 0; k < *n; k++)
         if (!(*arrays)[k]) {
-            const char *name = "";
+            const char *name = port_name(model, files, k);
 
-            weft_model_input(model, k, &name, NULL);
-            fprintf(
-                stderr,
-                "weft: input \"%s\" is missing: give -i %s=FILE.npy (the model's inputs are: %s)\n",
-                name, name, names);
+            fprintf(stderr,
+                    "weft: %s \"%s\" is missing: give -%c %s=FILE.npy (the model's %ss are: %s)\n",
+                    what, name, files->option, name, what, names);
             return WEFT_E_ARG;
         }
     return WEFT_OK;
@@ -201,6 +280,13 @@ void tool_free_arrays(weft_array ***arrays, uint32_t n)
         weft_array_destroy(&(*arrays)[i]);
     free(*arrays);
     *arrays = NULL;
+}
+
+int tool_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 double tool_seconds(void)

@@ -11,7 +11,7 @@ typedef struct tool_verb {
     int (*run)(int argc, char **argv);  /* argv[0] is the verb */
 } tool_verb;
 extern const tool_verb tool_devices, tool_plugins, tool_summary, tool_predict, tool_check,
-    tool_plan, tool_convert;
+    tool_plan, tool_convert, tool_fit, tool_evaluate;
 
 /* Options of one verb. takes: 1 = has a value. An option without a short name has short_name 0. */
 typedef struct tool_option {
@@ -38,19 +38,32 @@ int tool_fail(void); /* prints weft_error(); TOOL_FAILED */
 
 /* A context that logs to stderr at the level of WEFT_LOG (warnings by default). */
 weft_status tool_context(weft_context **ctx);
+/* The values of options, args->value; an exit code, after wrong usage has been told. */
+int tool_number(const tool_args *args, const char *option, uint64_t least, uint64_t most,
+                uint64_t *number);
+int tool_fraction(const tool_args *args, const char *option, double *number); /* 0 .. below 1 */
+int tool_device(const tool_args *args); /* names it a device at all? */
 /* "a,b" from repeated -d; buffer of TOOL_DEVICES bytes. */
 #define TOOL_DEVICES 512
-int tool_add_device(char *devices, const char *device);
+int tool_add_device(const tool_args *args, char *devices);
+#define TOOL_MAX_BATCH INT32_MAX
 /* A string in JSON, quoted and escaped, to stdout. */
 void tool_json_string(const char *s);
-/* Reads "name=file.npy" inputs in the model's order; -i may be given without name for a model with
- * one input. */
-typedef struct tool_inputs {
+/* "name=file.npy" of a repeated option: arrays for the model's inputs (-i, -x) or outputs (-y). The
+ * name may be left out if the model has one. */
+typedef struct tool_files {
+    char option;
+    int outputs;
     const char *text[64];
     uint32_t n;
-} tool_inputs;
-weft_status tool_load_inputs(const weft_model *model, const tool_inputs *inputs,
-                             weft_array ***arrays, uint32_t *n);
+} tool_files;
+int tool_add_file(const tool_args *args, tool_files *files);
+const char *tool_file_path(const char *text); /* without the name */
+/* In the model's order; errors are told. */
+weft_status tool_load_arrays(const weft_model *model, const tool_files *files, weft_array ***arrays,
+                             uint32_t *n);
 void tool_free_arrays(weft_array ***arrays, uint32_t n);
+/* Do both paths name the same file, which exists? */
+int tool_same_file(const char *a, const char *b);
 double tool_seconds(void);
 #endif

@@ -101,6 +101,8 @@ typedef struct weft_backend {
     uint64_t (*builds)(
         weft_dev *); /* programs compiled so far through this handle, for tests; may be NULL */
     const void *(*extension)(weft_dev *, const char *id); /* may be NULL */
+    const weft_ext
+        *services; /* what host->extension finds for all plugins; ends with {0}, or NULL */
 } weft_backend;
 
 #if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L

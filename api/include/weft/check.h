@@ -32,8 +32,9 @@ WEFT_EXPORT weft_status weft_check_model(weft_model *model, const char *devices,
                                          const weft_check_options *options, weft_check_fn fn,
                                          void *user, uint32_t *n_failed);
 
-/* One op, from attribute text and specs (dims may be batch-symbolic), as weft_check_model does it:
- * random inputs from seed. Covers what no model needs: tests of ops and plugins. */
+/* One op, from attribute text and specs (dims may be batch-symbolic; dtype 0: an optional input
+ * that is absent), as weft_check_model does it: random inputs from seed. Covers what no model
+ * needs: tests of ops and plugins. */
 typedef struct weft_check_case {
     const char *op, *attrs;
     const weft_spec *inputs;

@@ -14,8 +14,9 @@ typedef struct weft_context weft_context;
 WEFT_EXPORT weft_status weft_context_create(const char *options, weft_context **ctx);
 WEFT_EXPORT void weft_context_destroy(weft_context **ctx);
 
-/* Receives every message of level or above, from any thread; NULL turns it off (the default).
- * Warnings of the loading of plugins, which is over by then, are handed to each new fn at once. */
+/* Receives every message of level or above, from any thread; NULL turns it off (the default). It
+ * must not call Weft, which may hold a lock. What the loading of plugins had to say, which is over
+ * by then, is handed to each new fn at once. */
 typedef void (*weft_log_fn)(void *user, weft_log_level level, const char *message);
 WEFT_EXPORT void weft_context_log(weft_context *ctx, weft_log_level level, weft_log_fn fn,
                                   void *user);

@@ -112,7 +112,9 @@ typedef struct weft_scan {       /* a loop over one axis; the body is traced onc
     void *user;
     weft_val *carry_end, *ys; /* results */
 } weft_scan;
-enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2 }; /* flags of a variable */
+/* Flags of a variable. TRANSIENT: model files do not hold it, as what a stateful layer keeps from
+ * batch to batch; such ones are made last. */
+enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2, WEFT_TRANSIENT = 4 };
 typedef struct weft_build_api {
     uint32_t struct_size, reserved;
     weft_val (*in)(weft_build *, uint32_t i);
@@ -125,11 +127,14 @@ typedef struct weft_build_api {
     weft_val (*variable)(weft_build *, const char *name, const weft_spec *, const char *initializer,
                          uint32_t flags);
     weft_status (*assign)(weft_build *, weft_val variable,
-                          weft_val); /* moving statistics, RNN state ...  */
+                          weft_val); /* at the end of the run: moving statistics, RNN state ..; a
+                                        later call of a shared layer reads the value */
     int (*training)(weft_build *);
-    weft_val (*random)(weft_build *); /* a stream of its own for this call site */
-    weft_status (*add_loss)(weft_build *, weft_val);
-    weft_val (*mask)(weft_build *, uint32_t i); /* WEFT_NONE if input i has none */
+    /* a stream of random numbers of this call site: its key and the model's step, the two inputs of
+     * op random; weft_random() does both */
+    weft_status (*random)(weft_build *, weft_val stream[2]);
+    weft_status (*add_loss)(weft_build *, weft_val); /* a scalar that training minimises too */
+    weft_val (*mask)(weft_build *, uint32_t i);      /* WEFT_NONE if input i has none */
     weft_status (*set_mask)(weft_build *, uint32_t out, weft_val);
     weft_val (*constant)(weft_build *, const weft_spec *, const void *data);
     weft_status (*spec)(weft_build *, weft_val, weft_spec *result);
@@ -141,12 +146,14 @@ typedef struct weft_build_api {
     weft_status (*fail)(weft_build *, weft_status, const char *msg);
     weft_status (*scan)(weft_build *, const weft_scan *);
     /* in gradient() only: inputs are in(), results of the forward op fwd(), incoming gradients
-     * dout() or WEFT_NONE */
+     * dout() or WEFT_NONE (never all of them). out(i) is the gradient of input i, of its spec; an
+     * input without has none. */
     weft_val (*fwd)(weft_build *, uint32_t i);
     weft_val (*dout)(weft_build *, uint32_t i);
     const void *(*extension)(weft_build *, const char *id);
     uint32_t (*attr_fv)(weft_build *, const char *, double *values,
                         uint32_t cap); /* a list of floats */
+    int (*trainable)(weft_build *);    /* 0: the layer is frozen */
 } weft_build_api;
 struct weft_build {
     const weft_build_api *api;
@@ -196,7 +203,9 @@ typedef struct weft_kernel_call {
 /* What a kernel takes besides dense f32 inputs and outputs. A kernel that takes strided views takes
  * pitched ones. INPLACE: out 0 may lie on an input of the same shape and dtype. EPILOGUE: the op's
  * attribute `then` is applied to out 0. F64: f64 too. ANY_DTYPE: whatever the op's infer lets
- * through. */
+ * through. INPLACE_EACH: every output may lie on any input of the same shape and dtype (no two on
+ * the same one): element i of all inputs is read before element i of any output is written, and
+ * no other element of an input is needed for it. */
 enum {
     WEFT_KERNEL_IN_PITCHED = 1,
     WEFT_KERNEL_OUT_PITCHED = 2,
@@ -205,7 +214,8 @@ enum {
     WEFT_KERNEL_INPLACE = 16,
     WEFT_KERNEL_EPILOGUE = 32,
     WEFT_KERNEL_F64 = 64,
-    WEFT_KERNEL_ANY_DTYPE = 128
+    WEFT_KERNEL_ANY_DTYPE = 128,
+    WEFT_KERNEL_INPLACE_EACH = 256
 };
 
 #define WEFT_KERNEL_CPU "weft.kernel.cpu/1"
@@ -241,6 +251,7 @@ typedef struct weft_cl {
     uint32_t struct_size, reserved;
     weft_status (*launch)(const weft_kernel_call *, const weft_cl_launch *);
     weft_status (*gemm)(const weft_kernel_call *, const weft_gemm *);
+    /* Integers and bool take a value that they hold exactly: else WEFT_E_ARG. */
     weft_status (*fill)(const weft_kernel_call *, const weft_view *, double value);
     weft_status (*copy)(const weft_kernel_call *, const weft_view *dst, const weft_view *src);
     weft_status (*repeat)(const weft_kernel_call *, int64_t times,
@@ -351,6 +362,18 @@ typedef struct weft_plugin { /* the only exported symbol: const weft_plugin weft
     static const weft_layer_class n##_layer_ = { sizeof(weft_layer_class), 0, __VA_ARGS__ }; \
     static const weft_layer_class *const n##_layers_[] = { &n##_layer_, 0 };                 \
     WEFT_PLUGIN(n, .layers = n##_layers_)
+#define WEFT_UNARY_LAYER(id, label, attributes, builder, text) /* one of several: x to y */ \
+    const weft_layer_class id = {                                                           \
+        .struct_size = sizeof id,                                                           \
+        .name = label,                                                                      \
+        .version = 1,                                                                       \
+        .min_version = 1,                                                                   \
+        .inputs = "x",                                                                      \
+        .outputs = "y",                                                                     \
+        .attrs = attributes,                                                                \
+        .build = builder,                                                                   \
+        .doc = text,                                                                        \
+    }
 
 /* ---- sugar: compiled into the plugin, no ABI ------------------------------------------------- */
 #ifndef __cplusplus /* any op by name: weft_op_(b, "max_pool", "size=2,2", x) */
@@ -399,6 +422,13 @@ static inline weft_val weft_scalar(weft_build *b, double d)
     return b->api->constant(b, &s, &d); /* rank 0: weakly typed */
 }
 
+/* New numbers in every run: weft_random(b, "dist=uniform shape=(-1,8)"). */
+static inline weft_val weft_random(weft_build *b, const char *attrs)
+{
+    weft_val stream[2];
+    if (b->api->random(b, stream)) return 0;
+    return b->api->op(b, "random", attrs, stream, 2, 0, 0);
+}
 static inline weft_val weft_sub(weft_build *b, weft_val x, weft_val y)
 {
     return weft_op2(b, "sub", x, y);
@@ -416,6 +446,15 @@ static inline weft_val weft_opf(weft_build *b, const char *op, weft_val x, const
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
     return b->api->op(b, op, text, &x, 1, 0, 0);
+}
+/* x for a layer that computes with floats: whole numbers and truth values become float32, as in
+ * Keras. Its spec into s; 0 after a failure. */
+static inline weft_val weft_float(weft_build *b, weft_val x, weft_spec *s)
+{
+    if (b->api->spec(b, x, s)) return 0;
+    if (s->dtype < WEFT_I32) return x;
+    s->dtype = WEFT_F32;
+    return weft_opf(b, "map", x, "expr=\"f32(a)\"");
 }
 static inline weft_status weft_failf(weft_build *b, weft_status status, const char *format, ...)
 {
@@ -435,6 +474,15 @@ static inline const char *weft_ints_text(char *text, size_t size, const int64_t 
         at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? "," : "(", (long long)values[i]);
     if (at < size) snprintf(text + at, size - at, n ? ")" : "()");
     return text;
+}
+
+/* One op with one input and one attribute that is a list: name=(1,-2,3). n: up to WEFT_MAX_RANK. */
+static inline weft_val weft_op_ints(weft_build *b, const char *op, weft_val x, const char *name,
+                                    const int64_t *values, int32_t n)
+{
+    char text[WEFT_MAX_RANK * 24];
+    return weft_opf(b, op, x, "%s=%s", name,
+                    weft_ints_text(text, sizeof text, values, (uint32_t)n));
 }
 
 /* ABI rules

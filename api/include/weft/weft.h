@@ -6,5 +6,6 @@
 #include <weft/context.h>
 #include <weft/model.h>
 #include <weft/session.h>
+#include <weft/train.h>
 #include <weft/status.h>
 #endif

@@ -32,7 +32,7 @@ static const struct row {
     { "WEFT_GEMM",
       "weft or clblast: what multiplies matrices on OpenCL devices; empty: by the kind of device",
       "", 0 },
-    { "COLUMNS", "width of tables, in characters", "80", 0 },
+    { "COLUMNS", "width of tables and of progress bars, in characters", "80", 0 },
     { "WEFT_FAIL_ALLOC", "for tests: the n-th allocation fails", "", 0 },
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };

@@ -114,23 +114,34 @@ void weft__text_double(weft__text *text, double value)
     if (!strpbrk(digits, ".e")) weft__text_put(text, ".0", 2);
 }
 
+const char *weft__shape_dim(int64_t dim, char text[24])
+{
+    if (dim == WEFT_ANY)
+        strcpy(text, "?");
+    else if (dim == WEFT_BATCH)
+        strcpy(text, "None");
+    else
+        snprintf(text, 24, dim < 0 ? "%" PRId64 "*B" : "%" PRId64, dim < 0 ? -dim : dim);
+    return text;
+}
+
+const char *weft__shape_show(const weft_spec *spec, weft__shape_text *text)
+{
+    char dim[24];
+    size_t at = 1;
+    if (spec->rank < 0 || spec->rank > WEFT_MAX_RANK) return strcpy(text->s, "?");
+    strcpy(text->s, "(");
+    for (int32_t i = 0; i < spec->rank; i++)
+        at += (size_t)snprintf(text->s + at, sizeof text->s - at, "%s%s", i ? ", " : "",
+                               weft__shape_dim(spec->dim[i], dim));
+    snprintf(text->s + at, sizeof text->s - at, spec->rank == 1 ? ",)" : ")");
+    return text->s;
+}
+
 void weft__text_shape(weft__text *text, const weft_spec *spec)
 {
-    weft__text_put(text, "(", 1);
-    for (int32_t i = 0; i < spec->rank && i < WEFT_MAX_RANK; i++) {
-        int64_t d = spec->dim[i];
-        if (i) weft__text_put(text, ", ", 2);
-        if (d == WEFT_ANY)
-            weft__text_put(text, "?", 1);
-        else if (d == WEFT_BATCH)
-            weft__text_put(text, "None", 4);
-        else if (d < 0)
-            weft__text_add(text, "%" PRId64 "*B", -d);
-        else
-            weft__text_add(text, "%" PRId64, d);
-    }
-    if (spec->rank == 1) weft__text_put(text, ",", 1);
-    weft__text_put(text, ")", 1);
+    weft__shape_text shape;
+    weft__text_add(text, "%s", weft__shape_show(spec, &shape));
 }
 
 char *weft__text_take(weft__text *text)

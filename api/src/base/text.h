@@ -18,8 +18,15 @@ void weft__text_put(weft__text *text, const char *s, size_t n);
 /* Shortest decimal that reads back as the same double ("0.1", "1e-05", "inf", "nan"); always a '.',
  * 'e' or word in it. */
 void weft__text_double(weft__text *text, double value);
-/* "(None, 64, 64, 3)": -1 is None, -c is "c*B", WEFT_ANY is "?". */
-void weft__text_shape(weft__text *text, const weft_spec *spec);
+/* One dimension of a shape: "64", "None" for the batch, "3*B" for three times it, "?" for WEFT_ANY;
+ * returns text. */
+const char *weft__shape_dim(int64_t dim, char text[24]);
+/* "(None, 64, 64, 3)", or "?" if no tensor has that rank; returns text->s. */
+typedef struct weft__shape_text {
+    char s[WEFT_MAX_RANK * 24];
+} weft__shape_text;
+const char *weft__shape_show(const weft_spec *spec, weft__shape_text *text);
+void weft__text_shape(weft__text *text, const weft_spec *spec); /* the same, appended */
 /* Gives the string away (release with weft__free); NULL if anything failed. Resets text. */
 char *weft__text_take(weft__text *text);
 void weft__text_finish(weft__text *text);

@@ -30,10 +30,17 @@ static int may_build(weft__build *b, const char *call)
     return 0;
 }
 
-static weft_status fail_later(weft__build *b, const char *what, const char *instead)
+/* For what belongs to a whole run: not in the body of a loop, and not in an op's lower() or
+ * gradient(). 1 = go on. */
+static int may_once(weft__build *b, const char *call, int have, const char *instead)
 {
-    if (b->status) return b->status;
-    return keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s is not available yet: %s", what, instead));
+    if (!may_build(b, call)) return 0;
+    if (!have)
+        keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: %s() is for layers", b->what, call));
+    else if (b->graph->parent)
+        keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: %s() in the body of a loop: %s", b->what, call,
+                          instead));
+    return !b->status;
 }
 
 static weft_val api_in(weft_build *build, uint32_t i)
@@ -46,7 +53,7 @@ static weft_val api_in(weft_build *build, uint32_t i)
         return 0;
     }
     if (b->infer_in) return b->infer_in[i].dtype ? i + 1 : WEFT_NONE;
-    return b->in[i];
+    return weft__build_give(b->home, b->in[i]);
 }
 
 static uint32_t api_n_in(weft_build *build)
@@ -68,8 +75,9 @@ static weft_status api_out(weft_build *build, uint32_t i, weft_val value)
         b->cap_out = (uint32_t)cap;
         b->out[b->n_out++] = 0;
     }
-    b->out[i] = value;
-    return WEFT_OK;
+    if (b->graph != b->home)
+        return keep(b, weft_fail(WEFT_E_ARG, "%s: out() inside the body of a loop", b->what));
+    return keep(b, weft__build_take(b, value, &b->out[i]));
 }
 
 static void clear(weft_val *outs, uint32_t n)
@@ -78,25 +86,46 @@ static void clear(weft_val *outs, uint32_t n)
         outs[i] = 0;
 }
 
+/* The handles as values of the graph that is built, in new memory. */
+static weft_status take_all(weft__build *b, const weft_val *args, uint32_t n, weft_val **values)
+{
+    weft_val *v = weft__alloc_n(n, sizeof *v);
+    weft_status st = v ? WEFT_OK : WEFT_E_NOMEM;
+    for (uint32_t i = 0; i < n && !st; i++)
+        st = weft__build_take(b, args[i], &v[i]);
+    *values = v;
+    return st;
+}
+
+static void give_all(const weft__build *b, weft_val *outs, uint32_t n)
+{
+    for (uint32_t i = 0; outs && i < n; i++)
+        outs[i] = weft__build_give(b->graph, outs[i]);
+}
+
 static weft_val api_op(weft_build *build, const char *op, const char *attrs, const weft_val *args,
                        uint32_t n, weft_val *outs, uint32_t n_outs)
 {
     weft__build *b = of(build);
+    weft_val v = 0, *in = NULL;
     clear(outs, n_outs);
     if (!may_build(b, "op")) return 0;
+    weft_status st = take_all(b, args, n, &in);
     weft__op_request request = { .name = op,
                                  .attrs = attrs,
                                  .path = b->path,
-                                 .in = args,
+                                 .in = in,
                                  .n_in = n,
                                  .out = outs,
                                  .n_out = n_outs };
-    weft_val v = 0;
-    if (keep(b, weft__graph_try_op(b->graph, &request, &v))) {
+    if (!st) st = weft__graph_try_op(b->graph, &request, &v);
+    weft__free(in);
+    if (keep(b, st)) {
         clear(outs, n_outs);
         return 0;
     }
-    return v;
+    give_all(b, outs, n_outs);
+    return weft__build_give(b->graph, v);
 }
 
 static weft_val api_layer(weft_build *build, const char *layer_class, const char *name,
@@ -111,9 +140,13 @@ static weft_val api_layer(weft_build *build, const char *layer_class, const char
                           "%s: layer() is for layers: an op is lowered to ops alone", b->what));
         return 0;
     }
-    weft_val v = b->hooks->layer(b, layer_class, name, attrs, args, n, outs, n_outs);
+    weft_val v = 0, *in = NULL;
+    if (!keep(b, take_all(b, args, n, &in)))
+        v = b->hooks->layer(b, layer_class, name, attrs, in, n, outs, n_outs);
+    weft__free(in);
     if (!v) keep(b, WEFT_E_ARG);
-    return b->status ? 0 : v;
+    give_all(b, outs, n_outs);
+    return b->status ? 0 : weft__build_give(b->graph, v);
 }
 
 static weft_val api_variable(weft_build *build, const char *name, const weft_spec *spec,
@@ -133,10 +166,14 @@ static weft_val api_variable(weft_build *build, const char *name, const weft_spe
 
 static weft_status api_assign(weft_build *build, weft_val variable, weft_val value)
 {
-    (void)variable;
-    (void)value;
-    return fail_later(of(build), "assign",
-                      "this version runs models, it does not train them; guard it by training()");
+    weft__build *b = of(build);
+    if (!may_once(b, "assign", b->hooks != NULL, "carry the value, and assign it behind the loop"))
+        return b->status;
+    if (keep(b, weft__build_take(b, variable, &variable)) ||
+        keep(b, weft__build_take(b, value, &value)) ||
+        keep(b, weft__graph_harden(b->graph, &value)))
+        return b->status;
+    return keep(b, weft__graph_assign(b->graph, variable, value));
 }
 
 static int api_training(weft_build *build)
@@ -149,25 +186,48 @@ static int api_training(weft_build *build)
     return 0;
 }
 
-static weft_val api_random(weft_build *build)
+static int api_trainable(weft_build *build)
 {
-    fail_later(of(build), "random",
-               "this version runs models, it does not train them; guard it by training()");
+    weft__build *b = of(build);
+    if (!may_build(b, "trainable")) return 0;
+    if (b->hooks && b->hooks->trainable) return b->hooks->trainable(b);
+    keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: trainable() is for layers", b->what));
     return 0;
+}
+
+static weft_status api_random(weft_build *build, weft_val stream[2])
+{
+    weft__build *b = of(build);
+    stream[0] = stream[1] = 0;
+    if (may_once(b, "random", b->hooks && b->hooks->random,
+                 "draw the numbers in front of it and let the body use them"))
+        keep(b, b->hooks->random(b, stream));
+    return b->status;
 }
 
 static weft_status api_add_loss(weft_build *build, weft_val value)
 {
-    (void)value;
-    return fail_later(of(build), "add_loss",
-                      "this version runs models, it does not train them; guard it by training()");
+    weft__build *b = of(build);
+    if (!may_once(b, "add_loss", b->hooks && b->hooks->add_loss,
+                  "sum it up in a carry, and add that behind the loop"))
+        return b->status;
+    if (keep(b, weft__build_take(b, value, &value)) ||
+        keep(b, weft__graph_harden(b->graph, &value)))
+        return b->status;
+    const weft_spec *spec = weft__graph_spec(b->graph, value);
+    if (spec->rank || (spec->dtype != WEFT_F32 && spec->dtype != WEFT_F64))
+        return keep(b, weft_fail(WEFT_E_SHAPE,
+                                 "%s: add_loss() takes a scalar of float32, not a value of rank %d "
+                                 "and dtype %s; reduce it first",
+                                 b->what, (int)spec->rank, weft_dtype_name(spec->dtype)));
+    return keep(b, b->hooks->add_loss(b, value));
 }
 
 static weft_val api_mask(weft_build *build, uint32_t i)
 {
     weft__build *b = of(build);
     if (!may_build(b, "mask")) return 0;
-    if (b->hooks && b->hooks->mask) return b->hooks->mask(b, i);
+    if (b->hooks && b->hooks->mask) return weft__build_give(b->home, b->hooks->mask(b, i));
     keep(b, weft_fail(WEFT_E_UNSUPPORTED,
                       "%s: mask() is for layers: hand a mask to an op as an input", b->what));
     return 0;
@@ -177,6 +237,9 @@ static weft_status api_set_mask(weft_build *build, uint32_t out, weft_val value)
 {
     weft__build *b = of(build);
     if (!may_build(b, "set_mask")) return b->status;
+    if (b->graph != b->home)
+        return keep(b, weft_fail(WEFT_E_ARG, "%s: set_mask() inside the body of a loop", b->what));
+    if (keep(b, weft__build_take(b, value, &value))) return b->status;
     if (b->hooks && b->hooks->set_mask) return keep(b, b->hooks->set_mask(b, out, value));
     return keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: set_mask() is for layers", b->what));
 }
@@ -186,19 +249,22 @@ static weft_val api_constant(weft_build *build, const weft_spec *spec, const voi
     weft__build *b = of(build);
     if (!may_build(b, "constant")) return 0;
     weft_val v = 0;
-    return keep(b, weft__graph_try_constant(b->graph, spec, data, 1, &v)) ? 0 : v;
+    if (keep(b, weft__graph_try_constant(b->graph, spec, data, 1, &v))) return 0;
+    return weft__build_give(b->graph, v);
 }
 
 static weft_status api_spec(weft_build *build, weft_val value, weft_spec *result)
 {
     weft__build *b = of(build);
+    weft_val v = 0;
     if (b->status) return b->status;
     if (b->infer_in && value && value <= b->n_in) {
         *result = b->infer_in[value - 1];
         return WEFT_OK;
     }
-    if (!b->infer_in && weft__graph_value(b->graph, value)->kind) {
-        *result = *weft__graph_spec(b->graph, value);
+    if (!b->infer_in && keep(b, weft__build_take(b, value, &v))) return b->status;
+    if (!b->infer_in && weft__graph_value(b->graph, v)->kind) {
+        *result = *weft__graph_spec(b->graph, v);
         return WEFT_OK;
     }
     return keep(b, weft_fail(WEFT_E_ARG, "%s: spec() of a value that %s", b->what,
@@ -272,19 +338,33 @@ static weft_status api_fail(weft_build *build, weft_status status, const char *m
 
 static weft_status api_scan(weft_build *build, const weft_scan *scan)
 {
-    (void)scan;
-    return fail_later(of(build), "scan",
-                      "layers with loops (recurrent ones) come with a later version");
+    weft__build *b = of(build);
+    return may_build(b, "scan") ? keep(b, weft__build_scan(b, scan)) : b->status;
 }
 
-static weft_val api_gradient_only(weft_build *build, uint32_t i)
+/* One of what only gradient() has: results, or their gradients. */
+static weft_val gradient_value(weft__build *b, const char *call, const weft_val *values, uint32_t i)
 {
-    weft__build *b = of(build);
-    if (!b->status)
+    if (b->status) return 0;
+    if (values && i < b->n_fwd) return weft__build_give(b->home, values[i]);
+    if (values)
         keep(b,
-             weft_fail(WEFT_E_UNSUPPORTED, "%s: fwd(%u) and dout(%u) are there in gradient() only",
-                       b->what, (unsigned)i, (unsigned)i));
+             weft_fail(WEFT_E_ARG, "%s: gradient() asks for %s(%u), but the op has %u result%s",
+                       b->what, call, (unsigned)i, (unsigned)b->n_fwd, b->n_fwd == 1 ? "" : "s"));
+    else
+        keep(b, weft_fail(WEFT_E_UNSUPPORTED, "%s: %s(%u) is there in gradient() only", b->what,
+                          call, (unsigned)i));
     return 0;
+}
+
+static weft_val api_fwd(weft_build *build, uint32_t i)
+{
+    return gradient_value(of(build), "fwd", of(build)->fwd, i);
+}
+
+static weft_val api_dout(weft_build *build, uint32_t i)
+{
+    return gradient_value(of(build), "dout", of(build)->dout, i);
 }
 
 static const void *api_extension(weft_build *build, const char *id)
@@ -316,21 +396,26 @@ static const weft_build_api api = {
     .attr_v = api_attr_v,
     .fail = api_fail,
     .scan = api_scan,
-    .fwd = api_gradient_only,
-    .dout = api_gradient_only,
+    .fwd = api_fwd,
+    .dout = api_dout,
     .extension = api_extension,
     .attr_fv = api_attr_fv,
+    .trainable = api_trainable,
 };
 
 weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)
 {
     *build = (weft__build){ .base = { &api },
                             .graph = setup->graph,
+                            .home = setup->graph,
                             .attrs = setup->attrs,
                             .path = setup->path,
                             .what = setup->what ? setup->what : "builder",
                             .in = setup->in,
                             .n_in = setup->n_in,
+                            .fwd = setup->fwd,
+                            .dout = setup->dout,
+                            .n_fwd = setup->n_fwd,
                             .infer_in = setup->infer_in,
                             .hooks = setup->hooks,
                             .user = setup->user };
@@ -342,13 +427,14 @@ weft_status weft__build_run(weft__build *build, weft_status (*fn)(weft_build *),
     keep(build, fn(&build->base));
     if (build->status) return build->status;
     uint32_t n = n_out ? n_out : build->n_out;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n && !build->dout; i++)
         if (i >= build->n_out || !build->out[i])
             return keep(build, weft_fail(WEFT_E_INTERNAL, "%s: result %u was not set", build->what,
                                          (unsigned)i));
     if (build->n_out > n)
-        return keep(build, weft_fail(WEFT_E_INTERNAL, "%s: result %u was set, but there are %u",
-                                     build->what, (unsigned)build->n_out - 1, (unsigned)n));
+        return keep(build, weft_fail(WEFT_E_INTERNAL, "%s: %s %u was set, but there are %u",
+                                     build->what, build->dout ? "the gradient of input" : "result",
+                                     (unsigned)build->n_out - 1, (unsigned)n));
     return WEFT_OK;
 }
 

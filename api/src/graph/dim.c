@@ -6,33 +6,38 @@
 #include "base/fail.h"
 #include "base/text.h"
 
-/* "batch", "3*batch", "7", "?" into text[32]. */
-static const char *name_dim(int64_t a, char *text)
+const char *weft__dim_show(int64_t dim, weft__dim_text *text)
 {
-    if (a == WEFT_ANY) return strcpy(text, "?");
-    if (a == WEFT_BATCH) return strcpy(text, "batch");
-    if (a < 0)
-        snprintf(text, 32, "%lld*batch", (long long)-a);
-    else
-        snprintf(text, 32, "%lld", (long long)a);
-    return text;
+    if (dim == WEFT_ANY) return strcpy(text->s, "?");
+    if (dim == WEFT_BATCH) return strcpy(text->s, "batch");
+    snprintf(text->s, sizeof text->s, dim < 0 ? "%lld*batch" : "%lld",
+             (long long)(dim < 0 ? -dim : dim));
+    return text->s;
+}
+
+const char *weft__spec_show(const weft_spec *spec, weft__spec_text *text)
+{
+    weft__shape_text shape;
+    snprintf(text->s, sizeof text->s, "%s %s", weft_dtype_name(spec->dtype),
+             weft__shape_show(spec, &shape));
+    return text->s;
 }
 
 static weft_status fail_inexact(int64_t a, char sign, int64_t b)
 {
-    char x[32], y[32];
+    weft__dim_text x, y;
     return weft_fail(
         WEFT_E_SHAPE,
         "%s %c %s has no exact form: a dimension is a number or a number times the batch; "
         "keep the batch in an axis of its own, or fix the batch size",
-        name_dim(a, x), sign, name_dim(b, y));
+        weft__dim_show(a, &x), sign, weft__dim_show(b, &y));
 }
 
 static weft_status fail_large(int64_t a, char sign, int64_t b)
 {
-    char x[32], y[32];
+    weft__dim_text x, y;
     return weft_fail(WEFT_E_SHAPE, "%s %c %s is too large for a dimension; make the shape smaller",
-                     name_dim(a, x), sign, name_dim(b, y));
+                     weft__dim_show(a, &x), sign, weft__dim_show(b, &y));
 }
 
 weft_status weft__dim_add(int64_t a, int64_t b, int64_t *sum)
@@ -67,10 +72,10 @@ weft_status weft__dim_div(int64_t a, int64_t b, int64_t *quotient)
         *quotient = WEFT_ANY;
         return WEFT_OK;
     }
-    char x[32];
+    weft__dim_text x;
     if (b == 0)
         return weft_fail(WEFT_E_SHAPE, "%s cannot be divided by a dimension of size 0",
-                         name_dim(a, x));
+                         weft__dim_show(a, &x));
     if (a % b != 0 || (b < 0 && a > 0)) return fail_inexact(a, '/', b);
     *quotient = a / b;
     return WEFT_OK;
@@ -134,19 +139,15 @@ int weft__spec_equal(const weft_spec *a, const weft_spec *b)
 
 static weft_status fail_broadcast(const weft_spec *a, const weft_spec *b, int32_t from_end)
 {
-    weft__text text = { 0 };
-    char x[32], y[32];
-    weft__text_add(&text, "shapes ");
-    weft__text_shape(&text, a);
-    weft__text_add(&text, " and ");
-    weft__text_shape(&text, b);
-    weft_status st = weft_fail(
+    weft__shape_text s, t;
+    weft__dim_text x, y;
+    return weft_fail(
         WEFT_E_SHAPE,
-        "%s do not broadcast: axis -%d is %s and %s; counted from the last, sizes are equal or 1",
-        text.s && !text.failed ? text.s : "of the operands", (int)from_end,
-        name_dim(a->dim[a->rank - from_end], x), name_dim(b->dim[b->rank - from_end], y));
-    weft__text_finish(&text);
-    return st;
+        "shapes %s and %s do not broadcast: axis -%d is %s and %s; counted from the last, sizes "
+        "are equal or 1",
+        weft__shape_show(a, &s), weft__shape_show(b, &t), (int)from_end,
+        weft__dim_show(a->dim[a->rank - from_end], &x),
+        weft__dim_show(b->dim[b->rank - from_end], &y));
 }
 
 weft_status weft__spec_broadcast(const weft_spec *a, const weft_spec *b, weft_spec *result)

@@ -19,4 +19,14 @@ int weft__spec_equal(const weft_spec *a, const weft_spec *b); /* dtype, rank and
 weft_status weft__spec_broadcast(const weft_spec *a, const weft_spec *b, weft_spec *result);
 weft_status weft__axis(int64_t axis, int32_t rank,
                        int32_t *normal); /* -1 = last; out of range is an error */
+/* For error texts; both return text->s: "batch", "3*batch", "7", "?" .. */
+typedef struct weft__dim_text {
+    char s[32];
+} weft__dim_text;
+const char *weft__dim_show(int64_t dim, weft__dim_text *text);
+/* .. and "float32 (None, 3)". */
+typedef struct weft__spec_text {
+    char s[208];
+} weft__spec_text;
+const char *weft__spec_show(const weft_spec *spec, weft__spec_text *text);
 #endif

@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "graph/dim.h"
 #include "graph/node.h"
+#include "graph/ops/ops.h"
 
 static const weft__gvalue no_value;
 
@@ -63,6 +64,7 @@ void weft__graph_destroy(weft__graph **graph)
     weft__free(g->value);
     weft__free(g->node);
     weft__free(g->assign);
+    weft__free(g->captured);
     weft__free(g);
     *graph = NULL;
 }
@@ -70,8 +72,8 @@ void weft__graph_destroy(weft__graph **graph)
 /* Takes value->data and value->name over, also on failure. */
 static weft_val add_value(weft__graph *graph, weft__gvalue *value)
 {
-    if (graph->n_values + 1 >= WEFT_NONE) {
-        weft_fail(WEFT_E_UNSUPPORTED, "a graph has at most %u values", (unsigned)WEFT_NONE - 1);
+    if (graph->n_values + 1 >= WEFT__MAX_VALUES) {
+        weft_fail(WEFT_E_UNSUPPORTED, "a graph has at most %u values", WEFT__MAX_VALUES - 1u);
     } else if (!weft__grow(&graph->value, graph->n_values + 1, &graph->cap_values,
                            sizeof *graph->value)) {
         graph->value[++graph->n_values] = *value;
@@ -118,7 +120,7 @@ weft_val weft__graph_input(weft__graph *graph, const char *name, const weft_spec
     return v;
 }
 
-weft_val weft__graph_variable(weft__graph *graph, const void *variable, const char *name,
+weft_val weft__graph_variable(weft__graph *graph, void *variable, const char *name,
                               const weft_spec *spec)
 {
     for (size_t i = 1; i <= graph->n_values; i++)
@@ -188,17 +190,43 @@ weft_status weft__graph_output(weft__graph *graph, const char *name, weft_val va
     return st ? st : add_port(&graph->output, &graph->n_outputs, &graph->cap_outputs, name, value);
 }
 
+void weft__graph_drop_outputs(weft__graph *graph)
+{
+    while (graph->n_outputs)
+        weft__free(graph->output[--graph->n_outputs].name);
+}
+
+weft_val weft__graph_assigned(const weft__graph *graph, weft_val variable)
+{
+    for (size_t i = 0; i < graph->n_assigns; i++)
+        if (graph->assign[i].variable == variable) return graph->assign[i].value;
+    return variable;
+}
+
 weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val value)
 {
+    weft__assign *again = NULL;
     weft_status st;
     if ((st = check_value(graph, variable, "assign")) || (st = check_value(graph, value, "assign")))
         return st;
+    for (size_t i = 0; i < graph->n_assigns && !again; i++)
+        if (graph->value[variable].kind == WEFT__V_VARIABLE ? graph->assign[i].variable == variable
+                                                            : graph->assign[i].value == variable)
+            again = &graph->assign[i];
+    if (again) variable = again->variable;
     if (graph->value[variable].kind != WEFT__V_VARIABLE)
         return weft_fail(WEFT_E_ARG, "assign: only variables can be assigned to");
-    if (!weft__spec_equal(&graph->value[variable].spec, &graph->value[value].spec))
-        return weft_fail(WEFT_E_SHAPE,
-                         "assign: the value's shape or dtype is not that of variable %s",
-                         graph->value[variable].name);
+    if (!weft__spec_equal(&graph->value[variable].spec, &graph->value[value].spec)) {
+        weft__spec_text have, want;
+        return weft_fail(WEFT_E_SHAPE, "assign: variable \"%s\" is %s, the value is %s",
+                         graph->value[variable].name,
+                         weft__spec_show(&graph->value[variable].spec, &want),
+                         weft__spec_show(&graph->value[value].spec, &have));
+    }
+    if (again) {
+        again->value = value;
+        return WEFT_OK;
+    }
     if (weft__grow(&graph->assign, graph->n_assigns, &graph->cap_assigns, sizeof *graph->assign))
         return WEFT_E_NOMEM;
     graph->assign[graph->n_assigns++] = (weft__assign){ variable, value };
@@ -253,7 +281,7 @@ weft_status weft__graph_depends(const weft__graph *graph, uint8_t **depends)
     if (!d) return WEFT_E_NOMEM;
     for (size_t i = 1; i <= graph->n_values; i++) {
         const weft__gvalue *v = &graph->value[i];
-        d[i] = v->kind == WEFT__V_INPUT || v->kind == WEFT__V_CAPTURE;
+        d[i] = v->kind == WEFT__V_INPUT;
         if (v->kind != WEFT__V_RESULT) continue;
         const weft__node *n = graph->node[v->node];
         d[i] = n->region != NULL;

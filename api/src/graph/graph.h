@@ -6,24 +6,18 @@
 #include "base/attrs.h"
 
 typedef struct weft__graph weft__graph;
-typedef enum {
-    WEFT__V_INPUT = 1,
-    WEFT__V_VARIABLE,
-    WEFT__V_CONST,
-    WEFT__V_RESULT,
-    WEFT__V_CAPTURE
-} weft__vkind;
+#define WEFT__MAX_VALUES (1u << 24) /* of a graph: handles have a tag above the number */
+typedef enum { WEFT__V_INPUT = 1, WEFT__V_VARIABLE, WEFT__V_CONST, WEFT__V_RESULT } weft__vkind;
 
 typedef struct weft__gvalue { /* number 1..n_values of its graph; 0 is "failed already" */
     weft__vkind kind;
     weft_spec spec;
-    /* RESULT: producer (0..) and which result. INPUT: which input. CAPTURE: index = value of the
-     * parent graph */
+    /* RESULT: producer (0..) and which result. INPUT: which input */
     uint32_t node, index;
-    const void *variable; /* VARIABLE: the model's weft__variable */
-    void *data;           /* CONST: dense data, owned by the graph */
-    char *name;           /* INPUT, VARIABLE: for people */
-    int weak;             /* CONST of rank 0 made by a layer: takes the other operand's dtype */
+    void *variable; /* VARIABLE: the model's weft__variable */
+    void *data;     /* CONST: dense data, owned by the graph */
+    char *name;     /* INPUT, VARIABLE: for people */
+    int weak;       /* CONST of rank 0 made by a layer: takes the other operand's dtype */
 } weft__gvalue;
 
 typedef struct weft__node {
@@ -34,7 +28,7 @@ typedef struct weft__node {
     uint32_t n_in, n_out, n_extra; /* the last n_extra inputs belong to `then` */
     weft_val *in;                  /* all of the op's own (WEFT_NONE = absent), then extras */
     weft_val *out;                 /* values of this node */
-    weft__graph *region;           /* body of a scan, or NULL; owned */
+    weft__graph *region;           /* body of a scan, or NULL; owned. Its input i is in[i] */
     int32_t device;                /* placement: index into the plan's devices, -1 = not placed */
     char *reason;                  /* placement: why there */
 } weft__node;
@@ -47,8 +41,13 @@ typedef struct weft__assign {
     weft_val variable, value;
 } weft__assign;
 struct weft__graph {
-    weft_context *ctx;   /* borrowed */
-    weft__graph *parent; /* of a region */
+    weft_context *ctx; /* borrowed */
+    /* While a region is traced: the graph around it, the tag of its handles, the last tag that a
+     * region inside it got, and by input what it captures (0 for carries and xs). */
+    weft__graph *parent;
+    uint32_t tag, last_tag;
+    weft_val *captured;
+    size_t cap_captured;
     weft__gvalue *value;
     size_t n_values, cap_values; /* value[1 .. n_values]; value[0] is unused */
     weft__node **node;
@@ -63,7 +62,7 @@ weft_status weft__graph_create(weft_context *ctx, weft__graph **graph);
 void weft__graph_destroy(weft__graph **graph);
 /* Values; 0 on failure, error recorded. A variable given twice gives the same value. */
 weft_val weft__graph_input(weft__graph *graph, const char *name, const weft_spec *spec);
-weft_val weft__graph_variable(weft__graph *graph, const void *variable, const char *name,
+weft_val weft__graph_variable(weft__graph *graph, void *variable, const char *name,
                               const weft_spec *spec);
 weft_val weft__graph_constant(weft__graph *graph, const weft_spec *spec, const void *data,
                               int weak);
@@ -80,7 +79,11 @@ typedef struct weft__op_request {
 /* The first result, or 0. */
 weft_val weft__graph_op(weft__graph *graph, const weft__op_request *request);
 weft_status weft__graph_output(weft__graph *graph, const char *name, weft_val value);
+void weft__graph_drop_outputs(weft__graph *graph);
+/* variable: a variable, or what was assigned to it so far, which `value` then replaces. */
 weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val value);
+/* What the variable will be after the run: what is assigned to it, or itself. */
+weft_val weft__graph_assigned(const weft__graph *graph, weft_val variable);
 const weft_spec *weft__graph_spec(const weft__graph *graph, weft_val value);
 /* Readers of each value, by nodes, outputs and assignments: n_values + 1 counts, by value
  * (weft__free). */
@@ -95,15 +98,25 @@ typedef struct weft__rewrite {
     const weft__graph *src;
     weft__graph *dst;
     weft_val *map;
+    /* what becomes of the regions of copied nodes; NULL: they are copied. Set behind begin(). */
+    weft_status (*region)(void *user, const weft__graph *region, weft__graph **result);
+    void *user;
 } weft__rewrite;
+weft_status weft__graph_copy(const weft__graph *graph, weft__graph **copy);
 /* Declares all inputs, in order. */
 weft_status weft__rewrite_begin(const weft__graph *src, weft__rewrite *rewrite);
 /* Of an input, variable, constant or copied node; WEFT_NONE stays. */
 weft_val weft__rewrite_value(weft__rewrite *rewrite, weft_val old);
 /* Copies it as it is, with placement. */
 weft_status weft__rewrite_node(weft__rewrite *rewrite, uint32_t node);
+/* Copies a scan node with another body, which becomes the new graph's. saving: the body has its
+ * carries as further outputs now (scan.h). */
+weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t node, weft__graph **region,
+                               int saving);
 /* Replaces the node by its op's lower(), built into dst. WEFT_E_UNSUPPORTED if it has none. */
 weft_status weft__rewrite_lower(weft__rewrite *rewrite, uint32_t node);
+/* Replaces the node by itself without `then`, and a map that does what `then` did. */
+weft_status weft__rewrite_split(weft__rewrite *rewrite, uint32_t node);
 /* Outputs, assignments; frees the rewrite, also when it fails. */
 weft_status weft__rewrite_end(weft__rewrite *rewrite, weft__graph **graph);
 void weft__rewrite_abort(weft__rewrite *rewrite);

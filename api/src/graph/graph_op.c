@@ -43,17 +43,22 @@ static weft_status draft_inputs(weft__draft *d, const weft_val *in, uint32_t n)
     return WEFT_OK;
 }
 
-/* Outside of maps a weak constant needs a dtype of its own: f32 for fractions written as double. */
-static weft_status harden(weft__draft *d, uint32_t first, uint32_t n)
+weft_status weft__graph_harden(weft__graph *graph, weft_val *value)
 {
     static const weft_spec spec = { WEFT_F32, 0, { 0 } };
-    for (uint32_t i = first; i < n; i++) {
-        const weft__gvalue *v = weft__graph_value(d->graph, d->in[i]);
-        if (!v->weak || v->spec.dtype != WEFT_F64) continue;
-        float value = (float)*(const double *)v->data;
-        if (!(d->in[i] = weft__graph_constant(d->graph, &spec, &value, 0))) return WEFT_E_NOMEM;
-    }
-    return WEFT_OK;
+    const weft__gvalue *v = weft__graph_value(graph, *value);
+    if (!v->weak || v->spec.dtype != WEFT_F64) return WEFT_OK;
+    float number = (float)*(const double *)v->data;
+    return weft__graph_try_constant(graph, &spec, &number, 0, value);
+}
+
+/* Outside of maps a weak constant needs a dtype of its own. */
+static weft_status harden(weft__draft *d, uint32_t n)
+{
+    weft_status st = WEFT_OK;
+    for (uint32_t i = 0; i < n && !st; i++)
+        st = weft__graph_harden(d->graph, &d->in[i]);
+    return st;
 }
 
 static weft_status fail_arity(const weft__draft *d, uint32_t least, uint32_t most, uint32_t n)
@@ -209,17 +214,15 @@ static weft_status infer_then(weft__draft *d)
 
 static weft_status check_size(const weft_spec *spec)
 {
-    weft__text text = { 0 };
+    weft__shape_text shape;
     int64_t n;
     weft_status st = weft__spec_count(spec, &n);
     if (st || n == WEFT_ANY || (n <= MAX_ELEMENTS && n >= -MAX_ELEMENTS)) return st;
-    weft__text_shape(&text, spec);
-    st = weft_fail(WEFT_E_SHAPE,
-                   "the result %s would have more than 2^40 elements a sample; check the sizes in "
-                   "the layer's attributes",
-                   text.s ? text.s : "");
-    weft__text_finish(&text);
-    return st;
+    return weft_fail(
+        WEFT_E_SHAPE,
+        "the result %s would have more than 2^40 elements a sample; check the sizes in "
+        "the layer's attributes",
+        weft__shape_show(spec, &shape));
 }
 
 static weft_status check_results(const weft__draft *d)
@@ -283,7 +286,7 @@ static weft_status build_draft(weft__draft *d, const weft__op_request *request, 
     if (*constant) return WEFT_OK;
     if ((st = check_arity(d))) return st;
     if (d->then && (st = weft__draft_then(d))) return st;
-    if (d->op != &weft__op_map && (st = harden(d, 0, d->n_in - d->n_extra))) return st;
+    if (d->op != &weft__op_map && (st = harden(d, d->n_in - d->n_extra))) return st;
     if ((st = infer(d)) || (st = infer_then(d)) || (st = check_results(d))) return st;
     return commit(d, request->path);
 }

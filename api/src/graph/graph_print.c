@@ -1,5 +1,4 @@
 /* Graphs as text, for people: `weft plan`, error texts, tests. */
-#include <inttypes.h>
 #include <string.h>
 #include <weft/status.h>
 #include "graph/dim.h"
@@ -19,14 +18,8 @@ void weft__print_spec(weft__text *text, const weft_spec *spec)
 {
     weft__text_add(text, "%s[", brief_dtype(spec->dtype));
     for (int32_t i = 0; i < spec->rank; i++) {
-        int64_t d = spec->dim[i];
-        if (i) weft__text_put(text, ", ", 2);
-        if (d == WEFT_ANY)
-            weft__text_put(text, "?", 1);
-        else if (d == WEFT_BATCH)
-            weft__text_put(text, "None", 4);
-        else
-            weft__text_add(text, d < 0 ? "%" PRId64 "*B" : "%" PRId64, d < 0 ? -d : d);
+        char dim[24];
+        weft__text_add(text, "%s%s", i ? ", " : "", weft__shape_dim(spec->dim[i], dim));
     }
     weft__text_put(text, "]", 1);
 }
@@ -88,8 +81,6 @@ static void print_source(const weft__graph *graph, size_t v, weft__text *text)
         weft__text_add(text, "input %s", value->name);
     else if (value->kind == WEFT__V_VARIABLE)
         weft__text_add(text, "variable %s", value->name);
-    else if (value->kind == WEFT__V_CAPTURE)
-        weft__text_add(text, "capture %%%u", (unsigned)value->index);
     else
         weft__text_add(text, "constant");
     if (weft__graph_scalar(graph, (weft_val)v, &number)) {

@@ -142,6 +142,18 @@ static double sigmoid_f64(double x)
     return (x < 0 ? e : 1.0) / (1.0 + e);
 }
 
+/* log(1 + exp(x)). A function of its own, because the derivative of max(x, 0) + log1p(exp(-|x|)) is
+ * made of two with a jump at 0, which do not add up to the half that it is there. */
+static inline float softplus_one(float x)
+{
+    return (x < 0 ? 0 : x) + log1pf(exp_one(-fabsf(x)));
+}
+
+static double softplus_wide(double x)
+{
+    return (x < 0 ? 0 : x) + log1p(exp(-fabs(x)));
+}
+
 /* NaN in any operand gives NaN, as in Keras: fmax would drop it. A comparison with NaN is false, so
  * y is there already if it is one. */
 #define MAX(x, y) ((x) != (x) ? (x) : (x) > (y) ? (x) : (y))
@@ -161,6 +173,7 @@ FLOATS(LOOP1, sin, sinf(x), sin(x))
 FLOATS(LOOP1, cos, cosf(x), cos(x))
 FLOATS(LOOP1, tanh, tanh_one(x), tanh(x))
 FLOATS(LOOP1, sigm, sigmoid_one(x), sigmoid_f64(x))
+FLOATS(LOOP1, softplus, softplus_one(x), softplus_wide(x))
 FLOATS(LOOP1, erf, erff(x), erf(x))
 FLOATS(LOOP1, floor, floorf(x), floor(x))
 FLOATS(LOOP1, ceil, ceilf(x), ceil(x))
@@ -220,7 +233,8 @@ LOOP3(clip_i64, int64_t, clip_i64_one(x, y, z))
 #define FLOATS_FN(fn) fn##_f32, fn##_f64, NULL
 
 /* name, infix, arity, flags, OpenCL C, evaluators, derivatives. Where a function has a kink, the
- * derivative is the one that Keras's backends give: 0 of relu at 0, 1 of clip at its bounds. */
+ * derivative is the one that Keras's backends give: 0 of relu at 0, 1 of clip at its bounds. What
+ * the result tells is read from it, so that a relu needs to keep no input for its gradient. */
 static const weft_map_fn table[] = {
     { "neg", "-", 1, 0, "(-$0)", ANY_FN(neg), { "-1" } },
     { "abs", NULL, 1, 0, "weft_abs_$T($0)", ANY_FN(abs), { "sign(a)" } },
@@ -235,6 +249,7 @@ static const weft_map_fn table[] = {
     { "cos", NULL, 1, COSTLY, "cos($0)", FLOATS_FN(cos), { "-sin(a)" } },
     { "tanh", NULL, 1, COSTLY, "tanh($0)", FLOATS_FN(tanh), { "1-square(r)" } },
     { "sigmoid", NULL, 1, COSTLY, "weft_sigmoid_$T($0)", FLOATS_FN(sigm), { "r*(1-r)" } },
+    { "softplus", NULL, 1, COSTLY, "weft_softplus_$T($0)", FLOATS_FN(softplus), { "sigmoid(a)" } },
     { "erf", NULL, 1, COSTLY, "erf($0)", FLOATS_FN(erf), { "1.1283791670955126*exp(-square(a))" } },
     { "floor", NULL, 1, 0, "weft_floor_$T($0)", floor_f32, floor_f64, same_i64, { NULL } },
     { "ceil", NULL, 1, 0, "weft_ceil_$T($0)", ceil_f32, ceil_f64, same_i64, { NULL } },
@@ -252,8 +267,8 @@ static const weft_map_fn table[] = {
       "weft_pow_$T($0, $1)",
       ANY_FN(power),
       { "b*pow(a,b-1)", "select(a>0,r*log(a),0)" } },
-    { "max", NULL, 2, 0, "weft_max_$T($0, $1)", ANY_FN(max), { "a>b", "a<=b" } },
-    { "min", NULL, 2, 0, "weft_min_$T($0, $1)", ANY_FN(min), { "a<b", "a>=b" } },
+    { "max", NULL, 2, 0, "weft_max_$T($0, $1)", ANY_FN(max), { "r>b", "r<=b" } },
+    { "min", NULL, 2, 0, "weft_min_$T($0, $1)", ANY_FN(min), { "r<b", "r>=b" } },
     { "mod", NULL, 2, 0, "weft_mod_$T($0, $1)", ANY_FN(modulo), { "1", "-floor(a/b)" } },
     { "eq", "==", 2, WEFT_MAP_COMPARE, "($0 == $1)", ANY_FN(eq), { NULL } },
     { "ne", "!=", 2, WEFT_MAP_COMPARE, "($0 != $1)", ANY_FN(ne), { NULL } },
@@ -277,7 +292,7 @@ static const weft_map_fn table[] = {
       0,
       "weft_clip_$T($0, $1, $2)",
       ANY_FN(clip),
-      { "and(a>=b,a<=c)", "a<b", "a>c" } },
+      { "and(a>=b,a<=c)", "and(a<b,b<=c)", "or(a>c,b>c)" } },
 };
 enum { ROWS = sizeof table / sizeof *table };
 

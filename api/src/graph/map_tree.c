@@ -178,8 +178,8 @@ weft_status weft__map_substitute(const char *expr, const char *const *with, uint
     uint32_t root[WEFT_MAP_MAX_INPUTS] = { 0 }, node;
     weft_status st = weft__map_parse(expr, &src);
     if (!st && src.n_inputs > n_in)
-        st = weft_fail(WEFT_E_ATTR, "expression \"%.200s\" reads input %c, but there are %u inputs",
-                       expr, (int)('a' + src.n_inputs - 1), (unsigned)n_in);
+        st = weft_fail(WEFT_E_ATTR, "expression \"%.200s\" reads input %c, but there %s %u", expr,
+                       (int)('a' + src.n_inputs - 1), n_in == 1 ? "is" : "are", (unsigned)n_in);
     for (uint32_t i = 0; !st && i < src.n_inputs; i++) {
         st = weft__map_parse(with[i], &dst);
         root[i] = dst.root;

@@ -14,11 +14,19 @@ void weft__node_destroy(weft__node **node);
 weft_status weft__graph_push(weft__graph *graph, weft__node **node, const weft_spec *outs);
 /* Takes back the node that was added last; nothing may have been added behind it. */
 void weft__graph_pop(weft__graph *graph);
+/* Takes back all that was added behind the first n_nodes nodes and n_values values. */
+void weft__graph_cut(weft__graph *graph, size_t n_nodes, size_t n_values);
+/* Takes back what of that nothing in keep (n_keep values, WEFT_NONE allowed) needs; the values that
+ * are left are renumbered, those in keep too. On failure nothing has changed. */
+weft_status weft__graph_trim(weft__graph *graph, size_t n_nodes, size_t n_values, weft_val *keep,
+                             uint32_t n_keep);
 /* The node that makes the value; NULL for other values and WEFT_NONE. */
 weft__node *weft__graph_producer(const weft__graph *graph, weft_val value);
 const weft__gvalue *weft__graph_value(const weft__graph *graph, weft_val value);
 /* The value as a literal: a constant of rank 0 of a dtype that is computed with. */
 int weft__graph_scalar(const weft__graph *graph, weft_val value, double *number);
+/* A weak constant gets a dtype of its own, as outside of maps: f32 for fractions. */
+weft_status weft__graph_harden(weft__graph *graph, weft_val *value);
 /* "input image float32 (None, 3)", "result of conv1 float32 (None, 10)": for error texts. */
 void weft__graph_describe(const weft__graph *graph, weft_val value, weft__text *text);
 /* Name of input i of the op, "a" or "x[2]". */

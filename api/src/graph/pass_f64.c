@@ -8,6 +8,7 @@
 #include "graph/dim.h"
 #include "graph/map_tree.h"
 #include "graph/node.h"
+#include "graph/scan.h"
 #include "graph/ops/ops.h"
 #include "registry/registry.h"
 
@@ -80,6 +81,20 @@ static weft_status wide_text(weft__attrs *set, const char *name, const weft_dtyp
     return WEFT_OK;
 }
 
+/* No input tells a random op that it is to give float64. */
+static weft_status wide_random(weft__attrs *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        weft__value *value = &set->attr[i].value;
+        if (strcmp(set->attr[i].name, "dtype") != 0) continue;
+        char *s = weft__strdup("float64");
+        if (!s) return WEFT_E_NOMEM;
+        weft__free(value->s);
+        value->s = s;
+    }
+    return WEFT_OK;
+}
+
 /* The dtype of the op's result before its `then`: that of the same op without it. */
 static weft_status plain_result(const widen *w, const weft__node *node, weft_dtype *dtype)
 {
@@ -128,6 +143,7 @@ static weft_status wide_attrs(widen *w, const weft__node *node, weft__text *attr
     for (uint32_t i = 0; node->op == &weft__op_map && i < node->n_in; i++)
         in[i] = weft__graph_spec(w->src, node->in[i])->dtype;
     if (!st && node->op == &weft__op_map) st = wide_text(set, "expr", in, node->n_in);
+    if (!st && node->op == &weft__op_random) st = wide_random(set);
     if (!st && (node->op->flags & WEFT_OP_EPILOGUE) && weft__attrs_s(set, "then"))
         st = wide_then(w, node, set);
     if (!st) weft__attrs_print(attrs, set, weft__op_attrs(w->src->ctx, node->op));
@@ -146,20 +162,18 @@ static weft_status wide_mean(widen *w, const weft__node *node, weft_val *in)
     return weft__graph_try_op(w->dst, &request, in);
 }
 
-static weft_status wide_node(widen *w, const weft__node *node)
+static weft_status wide_op(widen *w, const weft__node *node, weft_val *in, weft_val *out)
 {
+    weft__graph *region = NULL;
     weft__text attrs = { 0 };
-    weft_val first = 0, *in = NULL, *out = NULL;
-    weft_status st = WEFT_E_NOMEM;
-    if (node->region)
-        return weft_fail(WEFT_E_UNSUPPORTED,
-                         "f64 mode: op %s in %s has a region, which is not available yet",
-                         node->op->name, node->path);
-    if (!(in = weft__alloc_n(node->n_in + 1, sizeof *in)) ||
-        !(out = weft__alloc_n(node->n_out, sizeof *out)))
-        goto out;
-    for (uint32_t i = 0; i < node->n_in; i++)
-        if ((st = wide_value(w, node->in[i], &in[i]))) goto out;
+    weft_val first = 0;
+    weft_status st;
+    if (node->region) {
+        if ((st = weft__pass_f64(node->region, &region))) return st;
+        st = weft__graph_rescan(w->dst, node, in, &region, 0, out);
+        weft__graph_destroy(&region);
+        return st;
+    }
     if ((st = wide_attrs(w, node, &attrs)) || (st = wide_mean(w, node, in))) goto out;
     weft__op_request request = { .name = node->op->name,
                                  .attrs = attrs.s,
@@ -170,14 +184,25 @@ static weft_status wide_node(widen *w, const weft__node *node)
                                  .n_out = node->n_out };
     size_t before = w->dst->n_nodes;
     if ((st = weft__graph_try_op(w->dst, &request, &first))) goto out;
-    for (uint32_t i = 0; i < node->n_out; i++)
-        w->map[node->out[i]] = out[i];
     if (w->dst->n_nodes == before) goto out;
     weft__node *made = w->dst->node[w->dst->n_nodes - 1];
     made->device = node->device;
     if (node->reason && !(made->reason = weft__strdup(node->reason))) st = WEFT_E_NOMEM;
 out:
     weft__text_finish(&attrs);
+    return st;
+}
+
+static weft_status wide_node(widen *w, const weft__node *node)
+{
+    weft_val *in = weft__alloc_n(node->n_in + 1, sizeof *in),
+             *out = weft__alloc_n(node->n_out, sizeof *out);
+    weft_status st = in && out ? WEFT_OK : WEFT_E_NOMEM;
+    for (uint32_t i = 0; i < node->n_in && !st; i++)
+        st = wide_value(w, node->in[i], &in[i]);
+    if (!st) st = wide_op(w, node, in, out);
+    for (uint32_t i = 0; i < node->n_out && !st; i++)
+        w->map[node->out[i]] = out[i];
     weft__free(in);
     weft__free(out);
     return st;

@@ -311,6 +311,11 @@ static weft_status drop_dead(const weft__graph *graph, weft__graph **result)
     return st;
 }
 
+static weft_status fuse_region(void *user, const weft__graph *region, weft__graph **result)
+{
+    return weft__pass_fuse(region, user, result);
+}
+
 weft_status weft__pass_fuse(const weft__graph *graph, const weft__fuse_ask *ask,
                             weft__graph **result)
 {
@@ -319,6 +324,8 @@ weft_status weft__pass_fuse(const weft__graph *graph, const weft__fuse_ask *ask,
     weft_status st = weft__graph_uses(graph, &f.uses);
     if (!st) st = weft__graph_depends(graph, &f.depends);
     if (!st) st = weft__rewrite_begin(graph, &f.rw);
+    f.rw.region = fuse_region;
+    f.rw.user = (void *)(uintptr_t)ask;
     for (uint32_t i = 0; !st && i < graph->n_nodes; i++)
         st = graph->node[i]->op == &weft__op_map ? fuse_map(&f, i) : weft__rewrite_node(&f.rw, i);
     if (!st) st = weft__rewrite_end(&f.rw, &fused);

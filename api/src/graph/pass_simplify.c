@@ -226,12 +226,20 @@ static weft_status simplify_node(weft__simplify *s, uint32_t number)
     return st;
 }
 
+/* Regions are simplified to the end in the first round; later ones find nothing to change there. */
+static weft_status simplify_region(void *user, const weft__graph *region, weft__graph **result)
+{
+    (void)user;
+    return weft__pass_simplify(region, result);
+}
+
 static weft_status run_round(const weft__graph *graph, weft__graph **result, int *changed)
 {
     weft__simplify s = { 0 };
     uint8_t *live = NULL;
     weft_status st = weft__graph_live(graph, &live);
     if (!st) st = weft__rewrite_begin(graph, &s.rw);
+    s.rw.region = simplify_region;
     for (uint32_t i = 0; !st && i < graph->n_nodes; i++)
         if (live[i])
             st = simplify_node(&s, i);

@@ -7,6 +7,7 @@
 #include "graph/dim.h"
 #include "graph/map_tree.h"
 #include "graph/node.h"
+#include "graph/scan.h"
 
 weft_status weft__rewrite_begin(const weft__graph *src, weft__rewrite *rewrite)
 {
@@ -67,15 +68,54 @@ static weft_status copy_texts(const weft__node *node, weft__node *copy)
     return weft__attrs_copy(node->attrs, &copy->attrs);
 }
 
+weft_status weft__graph_copy(const weft__graph *graph, weft__graph **copy)
+{
+    weft__rewrite rw = { 0 };
+    weft_status st = weft__rewrite_begin(graph, &rw);
+    for (uint32_t i = 0; !st && i < graph->n_nodes; i++)
+        st = weft__rewrite_node(&rw, i);
+    if (!st) return weft__rewrite_end(&rw, copy);
+    weft__rewrite_abort(&rw);
+    return st;
+}
+
+static weft_status copy_region(void *user, const weft__graph *region, weft__graph **copy)
+{
+    (void)user;
+    return weft__graph_copy(region, copy);
+}
+
+weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t number, weft__graph **region,
+                               int saving)
+{
+    const weft__node *node = rewrite->src->node[number];
+    weft_val *in = NULL, *out = weft__alloc_n((*region)->n_outputs, sizeof *out);
+    weft_status st = out ? map_inputs(rewrite, node, &in) : WEFT_E_NOMEM;
+    if (!st) st = weft__graph_rescan(rewrite->dst, node, in, region, saving, out);
+    for (uint32_t i = 0; !st && i < node->n_out; i++)
+        rewrite->map[node->out[i]] = out[i];
+    weft__free(in);
+    weft__free(out);
+    return st;
+}
+
+static weft_status rewrite_region(weft__rewrite *rewrite, uint32_t number)
+{
+    const weft__graph *old = rewrite->src->node[number]->region;
+    weft__graph *region = NULL;
+    weft_status st = (rewrite->region ? rewrite->region : copy_region)(rewrite->user, old, &region);
+    if (!st) st = weft__rewrite_scan(rewrite, number, &region, 0);
+    weft__graph_destroy(&region);
+    return st;
+}
+
 weft_status weft__rewrite_node(weft__rewrite *rewrite, uint32_t number)
 {
     const weft__node *node = rewrite->src->node[number];
     weft_status st = WEFT_E_NOMEM;
     weft_spec *outs = NULL;
     weft__node *copy = NULL;
-    if (node->region)
-        return weft_fail(WEFT_E_UNSUPPORTED, "op %s in %s: rewriting regions is not available yet",
-                         node->op->name, node->path);
+    if (node->region) return rewrite_region(rewrite, number);
     if (!(copy = weft__alloc(sizeof *copy))) goto out;
     copy->op = node->op;
     copy->n_in = node->n_in;
@@ -166,6 +206,39 @@ weft_status weft__rewrite_lower(weft__rewrite *rewrite, uint32_t number)
     weft__where_pop(where);
     weft__build_finish(&build);
     weft__free(in);
+    return st;
+}
+
+weft_status weft__rewrite_split(weft__rewrite *rewrite, uint32_t number)
+{
+    const weft__node *node = rewrite->src->node[number];
+    weft__value then = { 0 };
+    weft__attrs *attrs = NULL;
+    weft__text text = { 0 };
+    weft_val *in = NULL, *out = NULL, first;
+    const uint32_t own = node->n_in - node->n_extra;
+    weft_status st = weft__attrs_copy(node->attrs, &attrs);
+    if (st) goto out;
+    if (weft__attrs_take(attrs, "then", &then)) weft__value_finish(&then);
+    weft__attrs_print(&text, attrs, NULL);
+    if ((st = text.failed ? WEFT_E_NOMEM : map_inputs(rewrite, node, &in))) goto out;
+    st = WEFT_E_NOMEM;
+    if (!(out = weft__alloc_n(node->n_out, sizeof *out))) goto out;
+    weft__op_request request = { .name = node->op->name,
+                                 .attrs = text.s,
+                                 .path = node->path,
+                                 .in = in,
+                                 .n_in = own,
+                                 .out = out,
+                                 .n_out = node->n_out };
+    if ((st = weft__graph_try_op(rewrite->dst, &request, &first))) goto out;
+    if ((st = lower_then(rewrite, node, in + own, &out[0]))) goto out;
+    st = take_results(rewrite, node, out);
+out:
+    weft__text_finish(&text);
+    weft__attrs_destroy(&attrs);
+    weft__free(in);
+    weft__free(out);
     return st;
 }
 

@@ -85,23 +85,13 @@ weft_status weft_model_variable(const weft_model *model, uint32_t i, const char 
 /* Has the caller's array the variable's shape and dtype, and memory? */
 static weft_status fits(const weft__variable *v, const char *name, const weft_array *array)
 {
-    weft__text mine = { 0 }, theirs = { 0 };
-    weft_status st = WEFT_OK;
+    weft__spec_text mine, theirs;
     if (!array || !array->data)
         return weft_fail(WEFT_E_ARG, "variable \"%s\": the array has no memory", name);
-    if (array->spec.rank < 0 || array->spec.rank > WEFT_MAX_RANK ||
-        !weft__spec_equal(&v->spec, &array->spec)) {
-        weft__text_shape(&mine, &v->spec);
-        if (array->spec.rank >= 0 && array->spec.rank <= WEFT_MAX_RANK)
-            weft__text_shape(&theirs, &array->spec);
-        st = weft_fail(WEFT_E_SHAPE,
-                       "variable \"%s\" is %s %s, the array is %s %s; they must be equal", name,
-                       weft_dtype_name(v->spec.dtype), mine.s ? mine.s : "?",
-                       weft_dtype_name(array->spec.dtype), theirs.s ? theirs.s : "?");
-    }
-    weft__text_finish(&mine);
-    weft__text_finish(&theirs);
-    return st;
+    if (weft__spec_equal(&v->spec, &array->spec)) return WEFT_OK;
+    return weft_fail(WEFT_E_SHAPE, "variable \"%s\" is %s, the array is %s; they must be equal",
+                     name, weft__spec_show(&v->spec, &mine),
+                     weft__spec_show(&array->spec, &theirs));
 }
 
 weft_status weft_model_get_variable(const weft_model *model, uint32_t i, weft_array *array)
@@ -185,4 +175,40 @@ uint64_t weft__model_generation(const weft_model *model)
     for (size_t i = 0; i < model->n_stores; i++)
         sum += atomic_load(&model->stores[i]->generation);
     return sum;
+}
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static weft_status check_training(const weft__layer *layer)
+{
+    const weft__attrs *attrs = layer->body->attrs;
+    if (layer->body->sub) return weft__model_check_training(layer->body->sub);
+    for (size_t i = 0; attrs && !layer->body->frozen && i < attrs->n; i++) {
+        const char *name = attrs->attr[i].name;
+        if (attrs->attr[i].value.kind == WEFT__NONE) continue;
+        if (!ends_with(name, "_regularizer") && !ends_with(name, "_constraint")) continue;
+        weft__text value = { 0 };
+        weft__value_print(&value, &attrs->attr[i].value);
+        weft_status st =
+            weft_fail(WEFT_E_UNSUPPORTED,
+                      "layer \"%s\" (%s) has %s=%s, which training does not apply yet: without it "
+                      "the model would learn something else; set it to none in Keras, or freeze "
+                      "the layer. An ActivityRegularization layer is applied",
+                      layer->name, weft__layer_class_name(layer), name, value.s ? value.s : "?");
+        weft__text_finish(&value);
+        return st;
+    }
+    return WEFT_OK;
+}
+
+weft_status weft__model_check_training(const weft_model *model)
+{
+    weft_status st = WEFT_OK;
+    for (size_t i = 0; i < model->n_layers && !st; i++)
+        st = check_training(&model->layer[i]);
+    return st;
 }

@@ -116,8 +116,9 @@ static weft_tensor_id api_result(weft_model *model, weft_layer_id layer, uint32_
     /* a call that a missing layer in front of it prevented */
     if (call >= l->n_calls && known_failure(model)) return 0;
     weft__model_fail(
-        model, weft_fail(WEFT_E_ARG, "layer \"%s\" has %zu calls; there is no result %u of call %u",
-                         l->name, l->n_calls, (unsigned)index, (unsigned)call));
+        model, weft_fail(WEFT_E_ARG,
+                         "layer \"%s\" has %zu call%s; there is no result %u of call %u", l->name,
+                         l->n_calls, l->n_calls == 1 ? "" : "s", (unsigned)index, (unsigned)call));
     return 0;
 }
 
@@ -179,11 +180,12 @@ static weft_status variable_at(const weft_model *model, weft_layer_id layer, uin
 {
     const weft__layer *l = weft__layer_at(model, layer);
     if (!l) return no_layer(model, layer);
+    uint32_t n = weft__layer_n_variables(l);
     *v = weft__layer_variable(l, i, name);
     return *v ? WEFT_OK
               : weft_fail(WEFT_E_ARG,
-                          "layer \"%s\" (%s) has %u variable(s)%s; there is no number %u", l->name,
-                          weft__layer_class_name(l), (unsigned)weft__layer_n_variables(l),
+                          "layer \"%s\" (%s) has %u variable%s%s; there is no number %u", l->name,
+                          weft__layer_class_name(l), (unsigned)n, n == 1 ? "" : "s",
                           l->n_calls || l->body->built ? "" : " before it is called", (unsigned)i);
 }
 
@@ -204,16 +206,13 @@ static weft_status check_bytes(const weft_model *model, weft_layer_id layer,
     uint64_t expected = weft__spec_bytes(&v->spec);
     if (bytes == expected) return WEFT_OK;
     const weft__layer *l = weft__layer_at(model, layer);
-    weft__text shape = { 0 };
-    weft__text_shape(&shape, &v->spec);
-    weft_status st =
-        weft_fail(WEFT_E_SHAPE,
-                  "layer \"%s\" (%s): variable \"%s\" has the shape %s %s, %llu bytes; %zu bytes "
-                  "were given",
-                  l->name, weft__layer_class_name(l), v->name, shape.s ? shape.s : "?",
-                  weft_dtype_name(v->spec.dtype), (unsigned long long)expected, bytes);
-    weft__text_finish(&shape);
-    return st;
+    weft__shape_text shape;
+    return weft_fail(
+        WEFT_E_SHAPE,
+        "layer \"%s\" (%s): variable \"%s\" has the shape %s %s, %llu bytes; %zu bytes "
+        "were given",
+        l->name, weft__layer_class_name(l), v->name, weft__shape_show(&v->spec, &shape),
+        weft_dtype_name(v->spec.dtype), (unsigned long long)expected, bytes);
 }
 
 static weft_status api_variable_get(const weft_model *model, weft_layer_id layer, uint32_t i,
@@ -362,8 +361,8 @@ static weft_status api_call_info(const weft_model *model, weft_layer_id layer, u
     const weft__layer *l = weft__layer_at(model, layer);
     if (!l) return no_layer(model, layer);
     if (call >= l->n_calls)
-        return weft_fail(WEFT_E_ARG, "layer \"%s\" has %zu calls; there is no number %u", l->name,
-                         l->n_calls, (unsigned)call);
+        return weft_fail(WEFT_E_ARG, "layer \"%s\" has %zu call%s; there is no number %u", l->name,
+                         l->n_calls, l->n_calls == 1 ? "" : "s", (unsigned)call);
     const weft__call *c = &l->call[call];
     weft_call_info full = { .struct_size = info->struct_size,
                             .n_in = c->n_in,

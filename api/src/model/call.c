@@ -76,13 +76,10 @@ static weft_status check_dims(const weft_model *sub, const weft__call_request *r
             fits = want->spec.dim[k] == WEFT_BATCH ||
                    weft__dim_equal(want->spec.dim[k], have->spec.dim[k]);
         if (fits) continue;
-        weft__text shape = { 0 };
-        weft__text_shape(&shape, &want->spec);
-        weft_status st =
-            weft_fail(WEFT_E_SHAPE, "input \"%s\" of model \"%s\" takes %s %s", want->name,
-                      sub->name, shape.s ? shape.s : "?", weft_dtype_name(want->spec.dtype));
-        weft__text_finish(&shape);
-        return st;
+        weft__shape_text shape;
+        return weft_fail(WEFT_E_SHAPE, "input \"%s\" of model \"%s\" takes %s %s", want->name,
+                         sub->name, weft__shape_show(&want->spec, &shape),
+                         weft_dtype_name(want->spec.dtype));
     }
     return WEFT_OK;
 }
@@ -165,7 +162,7 @@ static weft_status try_call(weft_model *model, const weft__call_request *request
 uint32_t weft__model_add_call(weft_model *model, const weft__call_request *request)
 {
     weft__layer *layer = weft__layer_at(model, request->layer);
-    weft__lowering scratch = { .ctx = model->ctx };
+    weft__lowering scratch = { .ctx = model->ctx, .store = model->store };
     weft__results results = { 0 };
     uint32_t first = 0;
     size_t where =
@@ -196,9 +193,10 @@ static uint32_t call_tensors(weft_model *model, uint32_t layer, const weft_tenso
 {
     if (!inputs && n) {
         weft__model_fail(model, weft_fail(WEFT_E_ARG,
-                                          "layer \"%s\" is called on %u inputs, and the "
+                                          "layer \"%s\" is called on %u input%s, and the "
                                           "array of inputs is NULL",
-                                          weft__layer_at(model, layer)->name, (unsigned)n));
+                                          weft__layer_at(model, layer)->name, (unsigned)n,
+                                          n == 1 ? "" : "s"));
         return 0;
     }
     uint32_t *in = weft__alloc_n(n, sizeof *in), id = 0, i = 0;
@@ -245,12 +243,12 @@ weft_tensor weft_layer_result(weft_model *model, weft_layer layer, uint32_t call
     if (call < l->n_calls && index < l->call[call].n_out)
         return handle(model, l->call[call].first + index);
     weft__model_fail(
-        model,
-        weft_fail(WEFT_E_ARG,
-                  "layer \"%s\" has %zu calls%s; there is no result %u of call %u (both "
-                  "count from 0)",
-                  l->name, l->n_calls, call < l->n_calls ? ", that one with fewer results" : "",
-                  (unsigned)index, (unsigned)call));
+        model, weft_fail(WEFT_E_ARG,
+                         "layer \"%s\" has %zu call%s%s; there is no result %u of call %u (both "
+                         "count from 0)",
+                         l->name, l->n_calls, l->n_calls == 1 ? "" : "s",
+                         call < l->n_calls ? ", that one with fewer results" : "", (unsigned)index,
+                         (unsigned)call));
     return (weft_tensor){ 0, 0 };
 }
 

@@ -28,6 +28,7 @@ weft_status weft__missing_add(weft_model *model, const char *cls, const char *la
     weft__text_add(&root->missing, "\n  layer \"%s\" (%s)", layer ? layer : "?", cls ? cls : "?");
     if (model != root) weft__text_add(&root->missing, " in model \"%s\"", model->name);
     weft__text_add(&root->missing, ": %s", why ? why : "no plugin provides this class");
+    if (advice == 1 && cls) weft__tell_refused_like(root->ctx, cls, &root->missing);
     root->n_missing++;
     if (advice > root->missing_advice) root->missing_advice = advice;
     for (weft_model *m = model; m; m = m->parent)
@@ -37,9 +38,16 @@ weft_status weft__missing_add(weft_model *model, const char *cls, const char *la
 
 static weft_status tell_missing(const weft_model *model)
 {
-    return weft_fail(WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part(s):%s%s",
-                     model->name, (unsigned)model->n_missing, model->missing.s,
-                     ways_out[model->missing_advice]);
+    weft__text refused = { 0 };
+    weft__tell_refused(model->ctx, "\n", &refused);
+    weft_status st = WEFT_E_NOMEM;
+    if (!refused.failed)
+        st = weft_fail(WEFT_E_UNSUPPORTED, "model \"%s\" has %u unsupported part%s:%s%s%s",
+                       model->name, (unsigned)model->n_missing, model->n_missing == 1 ? "" : "s",
+                       model->missing.s, ways_out[model->missing_advice],
+                       refused.s ? refused.s : "");
+    weft__text_finish(&refused);
+    return st;
 }
 
 typedef struct numbered {
@@ -234,8 +242,8 @@ weft_tensor weft_model_layer_output(const weft_model *model, int32_t index)
         n += !(skip && model->place[i].is_input);
     if (wanted < 0) wanted += n;
     if (wanted < 0 || wanted >= n) {
-        weft_fail(WEFT_E_ARG, "model \"%s\" has %lld layers; there is no number %d", model->name,
-                  (long long)n, (int)index);
+        weft_fail(WEFT_E_ARG, "model \"%s\" has %lld layer%s; there is no number %d", model->name,
+                  (long long)n, n == 1 ? "" : "s", (int)index);
         return none;
     }
     for (size_t i = 0; i < model->n_places; i++) {

@@ -19,6 +19,7 @@ typedef struct fill {
     const char *mode, *distribution;
     uint64_t key, n;
     void *data;
+    const weft__initializer_request *request;
 } fill;
 
 typedef struct family {
@@ -194,6 +195,31 @@ static weft_status run_orthogonal(const fill *f)
     return WEFT_OK;
 }
 
+/* Elements begin .. end of a vector by another initializer. */
+static weft_status fill_part(const fill *f, const char *text, uint64_t begin, uint64_t end)
+{
+    weft__initializer_request part = *f->request;
+    weft_spec spec = { f->spec->dtype, 1, { (int64_t)(end - begin) } };
+    part.text = text;
+    part.spec = &spec;
+    return weft__initializer_run(&part, (char *)f->data + begin * weft_dtype_size(spec.dtype));
+}
+
+/* Keras's LSTM: of four quarters the second one, the forget gate's, is ones. */
+static weft_status run_unit_forget_bias(const fill *f)
+{
+    const weft__value *bias = weft__attrs_get(f->attrs, "bias");
+    weft__text text = { 0 };
+    uint64_t n = f->n / 4;
+    weft_status st;
+    weft__value_print(&text, bias);
+    st = text.failed || !text.s ? WEFT_E_NOMEM : fill_part(f, text.s, 0, n);
+    if (!st) st = fill_part(f, "ones", n, 2 * n);
+    if (!st) st = fill_part(f, text.s, 2 * n, f->n);
+    weft__text_finish(&text);
+    return st;
+}
+
 #define SEED                                                                                    \
     {                                                                                           \
         "seed", WEFT_INT, WEFT_NULLABLE, "none", NULL, "of the numbers; none: the model's seed" \
@@ -227,6 +253,10 @@ static const weft_attr gain_attrs[] = { { "gain", WEFT_FLOAT, 0, "1.0", NULL, "f
                                         SEED,
                                         { 0 } };
 
+static const weft_attr forget_attrs[] = {
+    { "bias", WEFT_LAYER_CONFIG, 0, "zeros", NULL, "initializer of the other gates" }, { 0 }
+};
+
 static const family families[] = {
     { "zeros", no_attrs, run_zeros, 0, NULL, NULL },
     { "ones", no_attrs, run_ones, 0, NULL, NULL },
@@ -243,6 +273,7 @@ static const family families[] = {
     { "lecun_normal", seed_attrs, run_scaling, 1, "fan_in", "truncated_normal" },
     { "orthogonal", gain_attrs, run_orthogonal, 0, NULL, NULL },
     { "identity", gain_attrs, run_identity, 0, NULL, NULL },
+    { "unit_forget_bias", forget_attrs, run_unit_forget_bias, 0, NULL, NULL },
 };
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
 
@@ -325,6 +356,11 @@ static weft_status fits(const family *fam, const weft_spec *spec)
         return weft_fail(WEFT_E_SHAPE,
                          "initializer identity needs a matrix, not a variable of rank %d",
                          (int)spec->rank);
+    if (fam->run == run_unit_forget_bias && (spec->rank != 1 || spec->dim[0] % 4))
+        return weft_fail(WEFT_E_SHAPE,
+                         "initializer unit_forget_bias needs a vector of four parts of one size, "
+                         "not a variable of rank %d",
+                         (int)spec->rank);
     if (fam->run == run_orthogonal && spec->rank < 2)
         return weft_fail(
             WEFT_E_SHAPE,
@@ -362,7 +398,8 @@ weft_status weft__initializer_run(const weft__initializer_request *request, void
                    .mode = fam->mode,
                    .distribution = fam->distribution,
                    .n = weft__spec_count_at(request->spec, 1),
-                   .data = data };
+                   .data = data,
+                   .request = request };
         f.key = own ? weft__stream_key((uint64_t)seed->i, "")
                     : weft__stream_key(request->seed, request->stream);
         st = fam->run(&f);

@@ -1,6 +1,6 @@
-/* Lowering: walks the calls that outputs need in the order of their creation, which is topological,
- * and runs each layer's build() in one graph. Models inside are inlined; a shared layer finds its
- * variables again. */
+/* Lowering: walks the calls that outputs need in the order in which Keras runs them, and runs each
+ * layer's build() in one graph. Models inside are inlined; a shared layer finds its variables
+ * again. */
 #include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -75,8 +75,8 @@ weft_status weft__run_model(weft__lowering *lowering, const weft__inline_request
     for (size_t i = 0; i < model->n_inputs; i++)
         vals[model->input[i]] = request->in[i];
     weft_status st = run_constants(lowering, model, vals);
-    for (size_t i = 0; i < model->n_calls && st == WEFT_OK; i++)
-        if (model->used[i]) st = run_call(lowering, request, &model->call[i], vals);
+    for (size_t i = 0; i < model->n_run && st == WEFT_OK; i++)
+        st = run_call(lowering, request, &model->call[model->run[i]], vals);
     if (st == WEFT_OK) {
         results->n = (uint32_t)model->n_outputs;
         results->val = weft__alloc_n(model->n_outputs, sizeof *results->val);
@@ -97,15 +97,9 @@ static weft_status check_input(const weft__tensor *t, const weft_spec *given)
                (t->spec.dim[i] == WEFT_ANY && given->dim[i] >= 0) ||
                (t->spec.dim[i] == WEFT_BATCH && given->dim[i] >= 0);
     if (same) return WEFT_OK;
-    weft__text want = { 0 }, have = { 0 };
-    weft__text_shape(&want, &t->spec);
-    if (given->rank >= 0 && given->rank <= WEFT_MAX_RANK) weft__text_shape(&have, given);
-    weft_status st = weft_fail(WEFT_E_SHAPE, "input \"%s\" takes %s %s, it was given %s %s",
-                               t->name, weft_dtype_name(t->spec.dtype), want.s ? want.s : "?",
-                               weft_dtype_name(given->dtype), have.s ? have.s : "?");
-    weft__text_finish(&want);
-    weft__text_finish(&have);
-    return st;
+    weft__spec_text want, have;
+    return weft_fail(WEFT_E_SHAPE, "input \"%s\" takes %s, it was given %s", t->name,
+                     weft__spec_show(&t->spec, &want), weft__spec_show(given, &have));
 }
 
 static weft_status declare_inputs(const weft_model *model, const weft__lower_request *request,
@@ -122,10 +116,28 @@ static weft_status declare_inputs(const weft_model *model, const weft__lower_req
     return WEFT_OK;
 }
 
+/* The next run draws other random numbers. */
+static weft_status count_step(weft__lowering *lowering)
+{
+    static const weft_spec scalar = { WEFT_I64, 0, { 0 } };
+    weft__variable *step = lowering->store->step;
+    weft__graph *graph = lowering->graph;
+    int64_t one = 1;
+    weft_val in[] = { weft__graph_variable(graph, step, "random_step", &step->spec),
+                      weft__graph_constant(graph, &scalar, &one, 0) };
+    if (!in[0] || !in[1]) return WEFT_E_NOMEM;
+    weft__op_request add = { .name = "add", .path = "random_step", .in = in, .n_in = 2 };
+    weft_val next = weft__graph_op(graph, &add);
+    return next ? weft__graph_assign(graph, in[0], next) : WEFT_E_NOMEM;
+}
+
 weft_status weft__model_lower(const weft_model *model, const weft__lower_request *request,
                               weft__graph **graph)
 {
-    weft__lowering lowering = { .ctx = model->ctx, .training = request && request->training };
+    weft__lowering lowering = { .ctx = model->ctx,
+                                .store = model->store,
+                                .training = request && request->training,
+                                .added = request ? request->added : NULL };
     weft__results results = { 0 };
     weft_val *in = NULL;
     *graph = NULL;
@@ -143,6 +155,7 @@ weft_status weft__model_lower(const weft_model *model, const weft__lower_request
     }
     for (uint32_t i = 0; i < results.n && st == WEFT_OK; i++)
         st = weft__graph_output(lowering.graph, model->output[i].name, results.val[i]);
+    if (st == WEFT_OK && lowering.random) st = count_step(&lowering);
     if (st == WEFT_OK) {
         *graph = lowering.graph;
         lowering.graph = NULL;

@@ -102,8 +102,9 @@ static void finish_lists(weft_model *m)
         m->part[i]->parent = NULL;
         weft_model_destroy(&m->part[i]);
     }
-    void *arrays[] = { m->layer, m->tensor, m->output, m->note,  m->stores,   m->part,
-                       m->call,  m->input,  m->used,   m->place, m->variable, m->variable_name };
+    void *arrays[] = { m->layer, m->tensor,   m->output,       m->note, m->stores,
+                       m->part,  m->call,     m->input,        m->used, m->run,
+                       m->place, m->variable, m->variable_name };
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         weft__free(arrays[i]);
 }

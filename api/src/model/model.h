@@ -18,6 +18,14 @@ typedef struct weft__variable {
     struct weft__store *store; /* lock of the data; borrowed from the layer */
 } weft__variable;
 
+/* A session whose runs assign variables holds values that the model's data lacks until they are
+ * pulled: by whoever reads them. */
+typedef struct weft__holder {
+    /* Brings the newer values home by weft__variable_land; from any thread. */
+    weft_status (*pull)(void *user);
+    void *user; /* NULL = nobody */
+} weft__holder;
+
 weft_context *weft__model_context(const weft_model *model);
 weft_model *weft__model_ref(weft_model *model); /* weft_model_destroy drops it */
 /* Shared by readers of variables' data (sessions uploading), exclusive for writers. */
@@ -33,11 +41,32 @@ weft__variable *weft__model_variable_at(const weft_model *model, uint32_t i);
  * read_unlock. */
 weft_status weft__variable_write(weft__variable *variable, const void *data);
 weft_status weft__variable_read(weft__variable *variable, void *data);
+/* The variable's new value from a device, under its lock, unless somebody has written it since the
+ * generation that the device's value came from. Its generation grows, the model's does not: that
+ * did when the device wrote it. *generation: the new one; as it was if nothing was done. */
+weft_status weft__variable_land(weft__variable *variable, uint64_t expected, const void *data,
+                                uint64_t *generation);
+/* One holder a model at a time, of all variables in it. */
+weft_status weft__model_claim(const weft_model *model, const weft__holder *holder);
+void weft__model_release(const weft_model *model, const void *user);
+/* A run has assigned variables: the model's generation grows by the result. */
+uint64_t weft__model_wrote(const weft_model *model);
+/* Values that others hold come home; the holder `user` itself (may be NULL) is not asked. */
+weft_status weft__model_pull(const weft_model *model, const void *user);
+/* WEFT_E_UNSUPPORTED if a layer that is not frozen has a regularizer or a constraint, which training
+ * does not apply yet: it names both. */
+weft_status weft__model_check_training(const weft_model *model);
 /* The seed of the model's random streams. */
 uint64_t weft__model_seed(const weft_model *model);
 
+typedef struct weft__added { /* scalars that layers add to the loss; starts as { 0 } */
+    weft_val *value;
+    size_t n, cap;
+} weft__added; /* value: weft__free it */
+
 typedef struct weft__lower_request {
     int training;
+    weft__added *added; /* NULL: they are dropped */
     const weft_spec
         *inputs; /* n_inputs specs: WEFT_ANY replaced by numbers; NULL = as the model has them */
 } weft__lower_request;

@@ -90,8 +90,10 @@ static weft_status find_reader(const weft_context *ctx, const char *path,
                          path);
     weft__text known = { 0 };
     list_formats(ctx, 0, &known);
-    st = weft_fail(WEFT_E_UNSUPPORTED, "%s: no format knows this file; there are %s", path,
-                   known.s ? known.s : "");
+    weft__tell_refused(ctx, "; ", &known);
+    st = known.failed ? WEFT_E_NOMEM
+                      : weft_fail(WEFT_E_UNSUPPORTED, "%s: no format knows this file; there are %s",
+                                  path, known.s);
     weft__text_finish(&known);
     return st;
 }

@@ -21,6 +21,8 @@ typedef struct walk {
     int64_t *visit;
     int64_t n_visits;               /* operation: order of the first visit, -1 = none */
     int64_t *node_depth, *op_depth; /* -1 = not in the graph */
+    uint32_t *found;                /* nodes in the order in which their depths were first asked */
+    size_t n_found;
 } walk;
 
 static size_t op_of(const walk *w, uint32_t node)
@@ -44,8 +46,8 @@ static uint32_t input_node(const walk *w, const weft__call *call, uint32_t i)
 
 static void walk_finish(walk *w)
 {
-    void *arrays[] = { w->node_of, w->seen,  w->post,       w->stack,
-                       w->next,    w->visit, w->node_depth, w->op_depth };
+    void *arrays[] = { w->node_of, w->seen,       w->post,     w->stack, w->next,
+                       w->visit,   w->node_depth, w->op_depth, w->found };
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         weft__free(arrays[i]);
 }
@@ -64,7 +66,8 @@ static weft_status walk_init(walk *w, const weft_model *model)
     w->visit = weft__alloc_n(w->n_ops, sizeof *w->visit);
     w->node_depth = weft__alloc_n(w->n_nodes, sizeof *w->node_depth);
     w->op_depth = weft__alloc_n(w->n_ops, sizeof *w->op_depth);
-    if (!w->node_of || !w->seen || !w->post || !w->stack || !w->next || !w->visit ||
+    w->found = weft__alloc_n(w->n_nodes, sizeof *w->found);
+    if (!w->found || !w->node_of || !w->seen || !w->post || !w->stack || !w->next || !w->visit ||
         !w->node_depth || !w->op_depth)
         return WEFT_E_NOMEM;
     for (size_t i = 0; i <= model->n_tensors; i++)
@@ -115,6 +118,13 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Keras's dictionary of depths keeps this order, and runs the nodes of one depth in it. */
+static void find(walk *w, uint32_t node, int64_t depth)
+{
+    if (w->node_depth[node] < 0) w->found[w->n_found++] = node;
+    w->node_depth[node] = larger(w->node_depth[node], depth);
+}
+
 static void set_depths(walk *w)
 {
     for (size_t i = w->n_post; i > 0; i--) {
@@ -122,10 +132,11 @@ static void set_depths(walk *w)
         size_t op = op_of(w, node);
         int64_t depth = larger(larger(w->node_depth[node], 0), w->op_depth[op]);
         const weft__call *call = call_of(w, node);
-        w->op_depth[op] = w->node_depth[node] = depth;
+        find(w, node, depth);
+        w->op_depth[op] = depth;
         for (uint32_t k = 0; call && k < call->n_in; k++) {
             uint32_t in = input_node(w, call, k);
-            if (in != UINT32_MAX) w->node_depth[in] = larger(w->node_depth[in], depth + 1);
+            if (in != UINT32_MAX) find(w, in, depth + 1);
         }
     }
     /* inputs that no output needs stay in the model, at the end */
@@ -135,7 +146,7 @@ static void set_depths(walk *w)
 
 typedef struct ranked {
     int64_t depth, visit;
-    size_t op;
+    size_t op; /* or call */
 } ranked;
 
 static int compare(const void *a, const void *b)
@@ -172,6 +183,33 @@ static weft_status sort_places(const walk *w, weft_model *model)
     return WEFT_OK;
 }
 
+/* The calls as Keras runs them: the deepest first, those of one depth as they were found. It
+ * matters where a shared layer assigns a variable: its second call reads what the first one
+ * assigned. */
+static weft_status sort_calls(const walk *w, weft_model *model)
+{
+    ranked *list = weft__alloc_n(w->n_found, sizeof *list);
+    uint32_t *run = weft__alloc_n(w->n_found, sizeof *run);
+    size_t n = 0;
+    if (!list || !run) {
+        weft__free(list);
+        weft__free(run);
+        return WEFT_E_NOMEM;
+    }
+    for (size_t i = 0; i < w->n_found; i++)
+        if (w->found[i] >= model->n_inputs)
+            list[n++] =
+                (ranked){ w->node_depth[w->found[i]], (int64_t)i, w->found[i] - model->n_inputs };
+    if (n) qsort(list, n, sizeof *list, compare);
+    for (size_t i = 0; i < n; i++)
+        run[i] = (uint32_t)list[i].op;
+    weft__free(list);
+    weft__free(model->run);
+    model->run = run;
+    model->n_run = n;
+    return WEFT_OK;
+}
+
 /* Keras prints no "Connected to" for a plain chain: one node at each depth, with one input, no
  * shared layer. */
 static weft_status find_chain(const walk *w, weft_model *model)
@@ -205,6 +243,7 @@ weft_status weft__order_make(weft_model *model)
         set_depths(&w);
         st = sort_places(&w, model);
     }
+    if (st == WEFT_OK) st = sort_calls(&w, model);
     if (st == WEFT_OK) st = find_chain(&w, model);
     if (st == WEFT_OK) {
         weft__free(model->used);

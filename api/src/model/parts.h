@@ -18,7 +18,10 @@ typedef struct weft__store {
     atomic_uint refs;
     pthread_rwlock_t lock;
     atomic_uint_least64_t generation;
-    uint64_t seed; /* of initializers and random streams */
+    uint64_t seed;        /* of initializers and random streams */
+    weft__variable *step; /* i64: counts the runs that drew random numbers */
+    weft__holder holder;  /* who has newer values than the variables' data; under holder_lock */
+    pthread_mutex_t holder_lock;
 } weft__store;
 weft_status weft__store_create(weft__store **store);
 weft__store *weft__store_ref(weft__store *store);
@@ -114,6 +117,8 @@ struct weft_model {
     unsigned depth; /* calls when inlined; models inside models */
     /* made by finish() */
     unsigned char *used; /* call[i] is needed for an output */
+    uint32_t *run;       /* the calls that are, in the order in which Keras runs them */
+    size_t n_run;
     weft__place *place;
     size_t n_places;
     int sequential; /* summary without the column "Connected to" */

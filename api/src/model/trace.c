@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
+#include "model/random.h"
 #include "registry/registry.h"
 
 /* The `user` of the hooks: one layer, or a layer inside one, while it is built. */
@@ -14,8 +15,8 @@ typedef struct run {
     const weft_layer_class *cls;
     const char *path, *prefix; /* of graph nodes; of variables within the body: "" or "cell/" */
     int inference, frozen, creating;
-    int asked; /* build() asked for a mask */
-    unsigned depth;
+    int asked;                   /* build() asked for a mask */
+    unsigned depth, streams;     /* streams: of random numbers, so far */
     weft__names names, counters; /* of the layers inside */
     struct pending {
         uint32_t out;
@@ -87,26 +88,18 @@ static weft_status check_same(const run *r, const weft__variable *v, const char 
                               const weft_spec *spec)
 {
     if (v && weft__spec_equal(&v->spec, spec)) return WEFT_OK;
-    weft__text have = { 0 }, want = { 0 };
-    weft_status st;
-    weft__text_shape(&want, spec);
-    if (v) weft__text_shape(&have, &v->spec);
+    weft__shape_text have, want;
     if (v)
-        st = weft_fail(
+        return weft_fail(
             WEFT_E_SHAPE,
             "variable \"%s\" of layer \"%s\" has shape %s %s, but this call needs %s %s: all "
             "inputs of a shared layer must fit the same variables; use a layer of its own here",
-            name, r->body->name, have.s ? have.s : "?", weft_dtype_name(v->spec.dtype),
-            want.s ? want.s : "?", weft_dtype_name(spec->dtype));
-    else
-        st = weft_fail(
-            WEFT_E_SHAPE,
-            "this call needs a variable \"%s\" of shape %s, which the first call of layer "
-            "\"%s\" did not make; use a layer of its own here",
-            name, want.s ? want.s : "?", r->body->name);
-    weft__text_finish(&have);
-    weft__text_finish(&want);
-    return st;
+            name, r->body->name, weft__shape_show(&v->spec, &have), weft_dtype_name(v->spec.dtype),
+            weft__shape_show(spec, &want), weft_dtype_name(spec->dtype));
+    return weft_fail(WEFT_E_SHAPE,
+                     "this call needs a variable \"%s\" of shape %s, which the first call of layer "
+                     "\"%s\" did not make; use a layer of its own here",
+                     name, weft__shape_show(spec, &want), r->body->name);
 }
 
 static weft_status create_variable(run *r, const weft__variable_request *given, weft__variable **v)
@@ -149,8 +142,14 @@ static weft_val hook_variable(weft__build *b, const char *name, const weft_spec 
     if (st == WEFT_OK)
         st = v || !r->creating ? check_same(r, v, full, spec) : create_variable(r, &request, &v);
     if (st == WEFT_OK) {
-        result = weft__graph_variable(b->graph, v, shown, &v->spec);
-        if (!result) st = WEFT_E_NOMEM;
+        weft__graph *root = b->graph; /* in the body of a loop it is captured where it is read */
+        while (root->parent)
+            root = root->parent;
+        result = weft__graph_variable(root, v, shown, &v->spec);
+        if (result)
+            result = weft__graph_assigned(root, result);
+        else
+            st = WEFT_E_NOMEM;
     }
     weft__free(full);
     weft__free(shown);
@@ -305,11 +304,17 @@ static int hook_training(weft__build *b)
     return r->lowering->training && !r->inference;
 }
 
+static int hook_trainable(weft__build *b)
+{
+    const run *r = b->user;
+    return !r->frozen;
+}
+
 static weft_val hook_mask(weft__build *b, uint32_t i)
 {
     run *r = b->user;
     r->asked = 1;
-    return i < b->n_in && b->in[i] != WEFT_NONE ? weft__mask_of(r->lowering, b->graph, b->in[i])
+    return i < b->n_in && b->in[i] != WEFT_NONE ? weft__mask_of(r->lowering, b->home, b->in[i])
                                                 : WEFT_NONE;
 }
 
@@ -326,8 +331,43 @@ static weft_status hook_set_mask(weft__build *b, uint32_t out, weft_val mask)
     return st;
 }
 
-static const weft__build_hooks hooks = { hook_layer, hook_variable, hook_training, hook_mask,
-                                         hook_set_mask };
+/* ---- random numbers, losses ---- */
+
+/* The key of the call site: the layer's path, and how many streams it asked for before. */
+static weft_status hook_random(weft__build *b, weft_val stream[2])
+{
+    static const weft_spec spec = { WEFT_I64, 1, { 2 } };
+    run *r = b->user;
+    weft__store *store = r->lowering->store;
+    weft__text name = { 0 };
+    weft__text_add(&name, "%s#%u", r->path, (unsigned)r->streams++);
+    if (name.failed) return WEFT_E_NOMEM;
+    int64_t key[2] = { (int64_t)weft__stream_key(store->seed, name.s), 0 };
+    weft__text_finish(&name);
+    stream[0] = weft__graph_constant(b->graph, &spec, key, 0);
+    stream[1] = weft__graph_variable(b->graph, store->step, "random_step", &store->step->spec);
+    r->lowering->random = 1;
+    return stream[0] && stream[1] ? WEFT_OK : WEFT_E_NOMEM;
+}
+
+static weft_status hook_add_loss(weft__build *b, weft_val value)
+{
+    run *r = b->user;
+    weft__added *added = r->lowering->added;
+    if (!added) return WEFT_OK;
+    weft_status st = weft__grow(&added->value, added->n, &added->cap, sizeof *added->value);
+    if (!st) added->value[added->n++] = value;
+    return st;
+}
+
+static const weft__build_hooks hooks = { .layer = hook_layer,
+                                         .variable = hook_variable,
+                                         .training = hook_training,
+                                         .trainable = hook_trainable,
+                                         .mask = hook_mask,
+                                         .set_mask = hook_set_mask,
+                                         .random = hook_random,
+                                         .add_loss = hook_add_loss };
 
 /* A layer that neither reads, sets nor passes on its input's mask ends it: worth a word, as in
  * Keras. */
@@ -424,7 +464,8 @@ weft_status weft__arity_check(const weft_layer_class *cls, const char *name, uin
     if (cls->inputs) weft__arity(cls->inputs, &least, &most);
     if (n_in >= least && n_in <= most) return WEFT_OK;
     if (most == UINT32_MAX)
-        snprintf(range, sizeof range, "at least %u inputs", (unsigned)least);
+        snprintf(range, sizeof range, "at least %u input%s", (unsigned)least,
+                 least == 1 ? "" : "s");
     else if (most == least)
         snprintf(range, sizeof range, "%u input(s)", (unsigned)least);
     else

@@ -13,7 +13,10 @@ typedef struct weft__mask_pair {
 typedef struct weft__lowering {
     weft_context *ctx;
     weft__graph *graph;
+    weft__store *store; /* of the whole model: seed and step of random numbers */
     int training;
+    int random;         /* a layer has drawn random numbers */
+    weft__added *added; /* takes what layers add to the loss; NULL: nobody wants it */
     weft__mask_pair *mask;
     size_t n_masks, cap_masks;
 } weft__lowering;

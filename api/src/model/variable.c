@@ -11,6 +11,10 @@ static const uint64_t max_bytes = (uint64_t)64 << 30;
 
 weft_status weft__store_create(weft__store **store)
 {
+    static const weft_spec scalar = { WEFT_I64, 0, { 0 } };
+    static const weft__variable_request step = {
+        .path = "random_step", .name = "random_step", .spec = &scalar, .flags = WEFT_STATE
+    };
     weft__store *s = weft__alloc(sizeof *s);
     if (!s) return WEFT_E_NOMEM;
     if (pthread_rwlock_init(&s->lock, NULL)) {
@@ -20,8 +24,14 @@ weft_status weft__store_create(weft__store **store)
     }
     atomic_init(&s->refs, 1);
     atomic_init(&s->generation, 0);
-    *store = s;
-    return WEFT_OK;
+    pthread_mutex_init(&s->holder_lock, NULL); /* a plain mutex cannot fail */
+    weft_status st = weft__variable_create(s, &step, &s->step);
+    if (!st && !(s->step->data = weft__alloc(sizeof(int64_t)))) st = WEFT_E_NOMEM;
+    if (st)
+        weft__store_destroy(&s);
+    else
+        *store = s;
+    return st;
 }
 
 weft__store *weft__store_ref(weft__store *store)
@@ -34,6 +44,8 @@ void weft__store_destroy(weft__store **store)
 {
     if (!*store) return;
     if (atomic_fetch_sub(&(*store)->refs, 1) == 1) {
+        weft__variable_destroy(&(*store)->step);
+        pthread_mutex_destroy(&(*store)->holder_lock);
         pthread_rwlock_destroy(&(*store)->lock);
         weft__free(*store);
     }
@@ -58,22 +70,18 @@ static weft_status check(const weft__variable_request *request)
     for (int i = 0; i < spec->rank; i++)
         known &= spec->dim[i] >= 0;
     if (known && weft__spec_bytes(spec) <= max_bytes) return WEFT_OK;
-    weft__text shape = { 0 };
-    weft__text_shape(&shape, spec);
-    weft_status st =
-        known ? weft_fail(WEFT_E_SHAPE,
-                          "variable \"%s\" of shape %s %s would need more than %llu GiB; check the "
-                          "sizes in the "
-                          "layer's attributes",
-                          request->name, shape.s ? shape.s : "?", weft_dtype_name(spec->dtype),
-                          (unsigned long long)(max_bytes >> 30))
-              : weft_fail(WEFT_E_SHAPE,
-                          "variable \"%s\" of shape %s: every dimension must be a number; give the "
-                          "input that it "
-                          "depends on a fixed size",
-                          request->name, shape.s ? shape.s : "?");
-    weft__text_finish(&shape);
-    return st;
+    weft__shape_text shape;
+    if (known)
+        return weft_fail(WEFT_E_SHAPE,
+                         "variable \"%s\" of shape %s %s would need more than %llu GiB; check the "
+                         "sizes in the layer's attributes",
+                         request->name, weft__shape_show(spec, &shape),
+                         weft_dtype_name(spec->dtype), (unsigned long long)(max_bytes >> 30));
+    return weft_fail(
+        WEFT_E_SHAPE,
+        "variable \"%s\" of shape %s: every dimension must be a number; give the input "
+        "that it depends on a fixed size",
+        request->name, weft__shape_show(spec, &shape));
 }
 
 weft_status weft__variable_create(weft__store *store, const weft__variable_request *request,
@@ -156,8 +164,84 @@ weft_status weft__variable_write(weft__variable *variable, const void *data)
     return st;
 }
 
+weft_status weft__variable_land(weft__variable *variable, uint64_t expected, const void *data,
+                                uint64_t *generation)
+{
+    size_t bytes = (size_t)weft__spec_bytes(&variable->spec);
+    weft_status st = WEFT_OK;
+    pthread_rwlock_wrlock(&variable->store->lock);
+    if (variable->generation == expected) {
+        if (!variable->data && !(variable->data = weft__alloc(bytes))) st = WEFT_E_NOMEM;
+        if (!st && bytes) memcpy(variable->data, data, bytes);
+        if (!st) *generation = ++variable->generation;
+    }
+    pthread_rwlock_unlock(&variable->store->lock);
+    return st;
+}
+
+static weft_status pull(weft__store *store, const void *user)
+{
+    weft_status st = WEFT_OK;
+    pthread_mutex_lock(&store->holder_lock);
+    if (store->holder.user && store->holder.user != user)
+        st = store->holder.pull(store->holder.user);
+    pthread_mutex_unlock(&store->holder_lock);
+    return st;
+}
+
+weft_status weft__model_pull(const weft_model *model, const void *user)
+{
+    weft_status st = WEFT_OK;
+    for (size_t i = 0; i < model->n_stores && !st; i++)
+        st = pull(model->stores[i], user);
+    return st;
+}
+
+/* 1 = it is the user's now, or was. */
+static int claim(weft__store *store, const weft__holder *holder)
+{
+    pthread_mutex_lock(&store->holder_lock);
+    int free = !store->holder.user || store->holder.user == holder->user;
+    if (free) store->holder = *holder;
+    pthread_mutex_unlock(&store->holder_lock);
+    return free;
+}
+
+weft_status weft__model_claim(const weft_model *model, const weft__holder *holder)
+{
+    size_t n = 0;
+    while (n < model->n_stores && claim(model->stores[n], holder))
+        n++;
+    if (n == model->n_stores) return WEFT_OK;
+    weft__model_release(model, holder->user);
+    return weft_fail(WEFT_E_ARG,
+                     "another session trains model \"%s\", or a model that shares layers with it, "
+                     "or keeps its state; destroy that session first: one at a time may assign "
+                     "variables",
+                     model->name);
+}
+
+void weft__model_release(const weft_model *model, const void *user)
+{
+    for (size_t i = 0; i < model->n_stores; i++) {
+        weft__store *store = model->stores[i];
+        pthread_mutex_lock(&store->holder_lock);
+        if (store->holder.user == user) store->holder = (weft__holder){ NULL, NULL };
+        pthread_mutex_unlock(&store->holder_lock);
+    }
+}
+
+uint64_t weft__model_wrote(const weft_model *model)
+{
+    for (size_t i = 0; i < model->n_stores; i++)
+        atomic_fetch_add(&model->stores[i]->generation, 1);
+    return model->n_stores;
+}
+
 weft_status weft__variable_read(weft__variable *variable, void *data)
 {
+    weft_status held = pull(variable->store, NULL);
+    if (held) return held;
     pthread_rwlock_rdlock(&variable->store->lock);
     int empty = !variable->data;
     if (!empty) memcpy(data, variable->data, (size_t)weft__spec_bytes(&variable->spec));

@@ -155,12 +155,20 @@ static void settle(weft__known *known)
 static weft_status check_node(weft__checker *c, const weft__graph *graph, const weft__node *node,
                               weft__known *known)
 {
-    weft__devices one = { c->devices->ctx, &c->devices->device[node->device < 0 ? 0 : node->device],
-                          1 };
+    weft__devices one = { .ctx = c->devices->ctx,
+                          .device = &c->devices->device[node->device < 0 ? 0 : node->device],
+                          .n = 1 };
     weft__known *in = weft__alloc_n(node->n_in, sizeof *in),
                 *out = weft__alloc_n(node->n_out, sizeof *out);
-    weft__trial trial = { node->op->name, node->text,  node->path,    in,
-                          node->n_in,     node->n_out, node->n_extra, c->batch };
+    weft__trial trial = { node->op->name,
+                          node->text,
+                          node->path,
+                          in,
+                          node->n_in,
+                          node->n_out,
+                          node->n_extra,
+                          c->batch,
+                          node->region ? node : NULL };
     weft_status st = WEFT_E_NOMEM;
     if (!in || !out) goto out;
     for (uint32_t i = 0; i < node->n_in; i++)
@@ -318,6 +326,10 @@ static weft_status case_graph(weft_context *ctx, const weft_check_case *op_case,
     for (uint32_t i = 0; i < op_case->n_inputs; i++) {
         char name[16];
         snprintf(name, sizeof name, "x%u", i);
+        if (!op_case->inputs[i].dtype) {
+            in[i] = WEFT_NONE;
+            continue;
+        }
         if (!(in[i] = weft__graph_input(*graph, name, &op_case->inputs[i]))) {
             st = weft__fail_status();
             goto out;
@@ -347,6 +359,7 @@ static weft_status check_case(const weft_context *ctx, const weft_check_case *op
     for (uint32_t i = 0; op_case->values && i < op_case->n_inputs; i++) {
         const weft_array *array = op_case->values[i];
         weft_spec want = weft__spec_at(&op_case->inputs[i], op_case->batch);
+        if (!want.dtype) continue;
         if (!array || (!array->data && weft_array_count(array)))
             return weft_fail(WEFT_E_ARG, "weft_check_op: the array for input %u is NULL", i);
         want.dtype = array->spec.dtype; /* it is converted */
@@ -367,14 +380,18 @@ weft_status weft_check_op(weft_context *ctx, const char *device, const weft_chec
     weft__checker c = { .fn = fn, .user = user, .batch = op_case->batch };
     weft__graph *graph = NULL;
     weft_array **random = weft__alloc_n(op_case->n_inputs, sizeof *random);
-    const weft_array *const *inputs = op_case->values;
+    const weft_array **inputs = weft__alloc_n(op_case->n_inputs, sizeof *inputs);
+    uint32_t n = 0;
     st = WEFT_E_NOMEM;
-    if (!random) goto out;
+    if (!random || !inputs) goto out;
     if ((st = case_graph(ctx, op_case, &graph))) goto out;
-    if (!inputs) {
-        if ((st = weft__check_inputs(graph, op_case->batch, op_case->seed, random))) goto out;
-        inputs = (const weft_array *const *)random;
-    }
+    if (!op_case->values && (st = weft__check_inputs(graph, op_case->batch, op_case->seed, random)))
+        goto out;
+    for (uint32_t i = 0; i < op_case->n_inputs; i++) /* the graph has the present ones alone */
+        if (op_case->inputs[i].dtype) {
+            inputs[n] = op_case->values ? op_case->values[i] : random[n];
+            n++;
+        }
     if ((st = weft__devices_open(ctx, "cpu", 1, &c.cpu))) goto out;
     if ((st = weft__devices_open(ctx, device, 1, &c.devices))) goto out;
     st = weft__check_graph(&c, graph, inputs);
@@ -385,5 +402,6 @@ out:
     for (uint32_t i = 0; random && i < op_case->n_inputs; i++)
         weft_array_destroy(&random[i]);
     weft__free(random);
+    weft__free(inputs);
     return st;
 }

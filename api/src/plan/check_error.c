@@ -5,8 +5,9 @@
  *   contraction  |A| e(B) + e(A) |B| + e(A) e(B) + (K + 2) eps |A||B|: the op, run on magnitudes
  *   sum, mean    the same with one operand; prod K eps |result|; max, min: the errors' max
  *   softmax      relative (|x - max| + K + 40) eps, |x - max| <= |log y| + log K, e^(2 e(x)) - 1
- *   movement     exact; errors move along; count: exact
+ *   movement     exact; errors move along; count, random bits and uniforms: exact
  *   map, `then`  check_map.c
+ *   scan         its body, step after step (check_scan.c)
  *   others       (K + 32) eps of the op run on magnitudes, K the window or inputs per output: an
  *                estimate
  * eps is 2^-23, twice the unit roundoff: room for second-order terms and other orders of sums. */
@@ -105,11 +106,18 @@ static uint64_t inner_length(const job *j)
     if (!strcmp(j->trial->op, "matmul"))
         return (uint64_t)in[0].value->spec.dim[in[0].value->spec.rank -
                                                (weft__attrs_i(j->attrs, "transpose_a") ? 2 : 1)];
-    if (!strcmp(j->trial->op, "conv")) {
-        for (int32_t i = 0; i + 1 < in[1].value->spec.rank; i++)
+    if (!strcmp(j->trial->op, "conv_input_grad")) { /* taps x filters of a group */
+        const weft_spec *w = &in[1].value->spec;
+        for (int32_t i = 0; i + 2 < w->rank; i++)
+            n *= (uint64_t)w->dim[i];
+        return n * (uint64_t)(w->dim[w->rank - 1] / weft__attrs_i(j->attrs, "groups"));
+    }
+    if (!strcmp(j->trial->op, "conv") || !strcmp(j->trial->op, "conv_filter_grad")) {
+        for (int32_t i = 0; i + 1 < in[1].value->spec.rank; i++) /* rows of w; places of dy */
             n *= (uint64_t)in[1].value->spec.dim[i];
         return n;
     }
+    if (!strcmp(j->trial->op, "scatter_add")) return weft_array_count(in[0].value);
     for (uint32_t i = 0; i < sizes && i < WEFT_MAX_RANK; i++)
         n *= (uint64_t)size[i];
     if (!sizes && out) n = (weft_array_count(in[0].value) + out - 1) / out;
@@ -227,16 +235,21 @@ static weft_status bound(const job *j)
 {
     static const char *const moves[] = { "reshape",   "transpose", "slice",  "pad", "concat",
                                          "broadcast", "reverse",   "gather", "copy" };
+    static const char *const contractions[] = { "matmul", "conv", "conv_input_grad",
+                                                "conv_filter_grad", "scatter_add" };
     const char *op = j->trial->op;
     for (size_t i = 0; i < sizeof moves / sizeof *moves; i++)
         if (!strcmp(op, moves[i])) return by_moving(j);
     if (!strcmp(op, "count")) return WEFT_OK; /* sizes, whatever lies there: exact */
+    if (!strcmp(op, "random") && strcmp(weft__attrs_s(j->attrs, "dist"), "normal")) return WEFT_OK;
     if (!strcmp(op, "map"))
         return weft__map_error(weft__context_host(j->cpu->ctx), weft__attrs_s(j->attrs, "expr"),
                                j->trial, &j->out[0].spec, &j->out[0].err);
     if (!strcmp(op, "reduce")) return by_reduce(j);
     if (!strcmp(op, "softmax") || !strcmp(op, "log_softmax")) return by_softmax(j);
-    return by_magnitudes(j, !strcmp(op, "matmul") || !strcmp(op, "conv") ? 2 : 32);
+    for (size_t i = 0; i < sizeof contractions / sizeof *contractions; i++)
+        if (!strcmp(op, contractions[i])) return by_magnitudes(j, 2);
+    return by_magnitudes(j, 32);
 }
 
 /* ---- ops made of ops ---------------------------------------------- */
@@ -265,10 +278,16 @@ static weft_status analyse_node(weft__devices *cpu, const weft__graph *graph,
         if (node->in[i] != WEFT_NONE) in[i] = known[node->in[i]];
     for (uint32_t i = 0; i < node->n_out; i++)
         out[i].spec = graph->value[node->out[i]].spec;
-    st = weft__trial_analyse(cpu,
-                             &(weft__trial){ node->op->name, node->text, node->path, in, node->n_in,
-                                             node->n_out, node->n_extra, batch },
-                             out);
+    weft__trial trial = { node->op->name,
+                          node->text,
+                          node->path,
+                          in,
+                          node->n_in,
+                          node->n_out,
+                          node->n_extra,
+                          batch,
+                          node->region ? node : NULL };
+    st = weft__trial_analyse(cpu, &trial, out);
     for (uint32_t i = 0; i < node->n_out && !st; i++)
         known[node->out[i]] = out[i];
 out:
@@ -337,6 +356,13 @@ static weft_status analyse_lowered(const job *j, const weft__graph *graph)
     return st;
 }
 
+weft_status weft__graph_analyse(weft__devices *cpu, const weft__graph *graph,
+                                const weft__trial *inputs, weft__known *out)
+{
+    job j = { .cpu = cpu, .trial = inputs, .out = out };
+    return analyse_lowered(&j, graph);
+}
+
 static weft_status analyse_plain(const job *j)
 {
     weft__graph *lowered = NULL;
@@ -378,7 +404,9 @@ static weft_status analyse_then(const job *j, const char *then)
     in[0] = plain;
     for (uint32_t i = 0; i < n_extra; i++)
         in[1 + i] = j->trial->in[base.n_in + i];
-    map = (weft__trial){ "map", text.s, j->trial->path, in, 1 + n_extra, 1, 0, j->trial->batch };
+    map = (weft__trial){
+        "map", text.s, j->trial->path, in, 1 + n_extra, 1, 0, j->trial->batch, NULL
+    };
     st = weft__trial_analyse(j->cpu, &map, j->out);
 out:
     weft__known_finish(&plain);
@@ -396,6 +424,7 @@ weft_status weft__trial_analyse(weft__devices *cpu, const weft__trial *trial, we
     const char *then;
     weft_status st;
     if (!op) return weft__fail_no_op(cpu->ctx, trial->op);
+    if (trial->loop) return weft__scan_analyse(cpu, trial, out);
     if ((st = weft__attrs_parse(trial->attrs, &attrs))) goto out;
     if ((st = weft__attrs_check(attrs, weft__op_attrs(cpu->ctx, op), trial->op, &full))) goto out;
     j.attrs = full;

@@ -1,5 +1,5 @@
 /* Random inputs: splitmix64 (Steele, Lea, Flood 2014). What ends up as the index of a gather
- * must be one. */
+ * or scatter_add must be one. */
 #include "plan/check_input.h"
 #include <string.h>
 #include "base/alloc.h"
@@ -33,8 +33,10 @@ static int64_t limit_of(const weft__graph *graph, weft_val input)
     int64_t limit = 0;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const weft__node *node = graph->node[i];
-        if (strcmp(node->op->name, "gather") || origin(graph, node->in[1]) != input) continue;
-        const weft_spec *table = &graph->value[node->in[0]].spec;
+        int adds = !strcmp(node->op->name, "scatter_add");
+        if (!adds && strcmp(node->op->name, "gather")) continue;
+        if (origin(graph, node->in[adds ? 0 : 1]) != input) continue;
+        const weft_spec *table = &graph->value[adds ? node->out[0] : node->in[0]].spec;
         int64_t axis = weft__attrs_i(node->attrs, "axis"),
                 size = table->dim[axis < 0 ? axis + table->rank : axis];
         if (size < 0) size = 1;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/node.h"
+#include "graph/scan.h"
 
 void weft__known_finish(weft__known *known)
 {
@@ -11,12 +12,26 @@ void weft__known_finish(weft__known *known)
     weft_array_destroy(&known->err);
 }
 
+static weft_status add_op(weft__graph *graph, const weft__trial *trial, const weft_val *in,
+                          weft_val *out)
+{
+    weft__op_request request = { trial->op,   trial->attrs, trial->path, in,
+                                 trial->n_in, out,          trial->n_out };
+    weft__graph *body = NULL;
+    weft_val first;
+    weft_status st;
+    if (!trial->loop) return weft__graph_try_op(graph, &request, &first);
+    st = weft__graph_copy(trial->loop->region, &body);
+    if (!st) st = weft__graph_rescan(graph, trial->loop, in, &body, 0, out);
+    weft__graph_destroy(&body);
+    return st;
+}
+
 weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft__graph **result)
 {
     weft__graph *graph = NULL;
     weft_val *in = weft__alloc_n(trial->n_in, sizeof *in),
              *out = weft__alloc_n(trial->n_out, sizeof *out);
-    weft_val first;
     weft_status st = WEFT_E_NOMEM;
     if (!in || !out || (st = weft__graph_create(ctx, &graph))) goto out;
     for (uint32_t i = 0; i < trial->n_in; i++) {
@@ -28,9 +43,7 @@ weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft_
             goto out;
         }
     }
-    weft__op_request request = { trial->op,   trial->attrs, trial->path, in,
-                                 trial->n_in, out,          trial->n_out };
-    if ((st = weft__graph_try_op(graph, &request, &first))) goto out;
+    if ((st = add_op(graph, trial, in, out))) goto out;
     for (uint32_t i = 0; i < trial->n_out; i++) {
         char name[16];
         snprintf(name, sizeof name, "y%u", i);

@@ -19,6 +19,7 @@ typedef struct weft__trial { /* one op to be run alone */
     const weft__known *in;
     uint32_t n_in, n_out, n_extra;
     int64_t batch;
+    const weft__node *loop; /* of op scan: the node, whose body no text holds; else NULL */
 } weft__trial;
 /* The graph of that one op: its present inputs as inputs, all its results as outputs. */
 weft_status weft__trial_graph(weft_context *ctx, const weft__trial *trial, weft__graph **graph);
@@ -38,6 +39,12 @@ weft_status weft__trial_device(weft__devices *device, const weft__trial *trial,
 /* What the op gives in f64, and the error bounds of f32: fills n_out values and errors. Ops that
  * have a lowering are taken to mean what that gives. */
 weft_status weft__trial_analyse(weft__devices *cpu, const weft__trial *trial, weft__known *out);
+/* The same for a whole graph; of `inputs` what in, n_in and batch say: absent ones are none of the
+ * graph's inputs. */
+weft_status weft__graph_analyse(weft__devices *cpu, const weft__graph *graph,
+                                const weft__trial *inputs, weft__known *out);
+/* The same for a loop; out[i].spec is that of its result. */
+weft_status weft__scan_analyse(weft__devices *cpu, const weft__trial *trial, weft__known *out);
 /* The same for the op map: err of result. in[i] may be smaller than the result (broadcasting). */
 weft_status weft__map_error(const weft_host *host, const char *expr, const weft__trial *trial,
                             const weft_spec *result, weft_array **err);

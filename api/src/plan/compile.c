@@ -27,8 +27,8 @@ out:
 /* Do the two steps run in one go? */
 static int together(const weft__step *a, const weft__step *b)
 {
-    return a->device == b->device && a->prologue == b->prologue && a->kind != WEFT__STEP_TRANSFER &&
-           b->kind != WEFT__STEP_TRANSFER;
+    return a->device == b->device && a->prologue == b->prologue && a->loop == b->loop &&
+           a->kind != WEFT__STEP_TRANSFER && b->kind != WEFT__STEP_TRANSFER;
 }
 
 static weft_status compile_steps(weft__plan *plan)
@@ -42,6 +42,7 @@ static weft_status compile_steps(weft__plan *plan)
         *segment = (weft__segment){ .device = plan->step[i]->device,
                                     .first = (uint32_t)i,
                                     .n = (uint32_t)(end - i),
+                                    .loop = plan->step[i]->loop,
                                     .transfer = plan->step[i]->kind == WEFT__STEP_TRANSFER };
         st = compile_segment(plan, segment);
         if (plan->step[i]->prologue) plan->n_prologue_segments = plan->n_segments;
@@ -58,7 +59,7 @@ static uint64_t bytes_of(const weft__slot *slot)
 static weft_status make_slot(weft__plan *plan, weft__slot *slot)
 {
     weft__device *device = &plan->devices->device[slot->device];
-    const weft__gvalue *value = &plan->graph->value[slot->index];
+    const weft__gvalue *value = slot->value;
     weft_status st = WEFT_OK;
     if (slot->kind == WEFT__SLOT_VARIABLE) {
         st = weft__device_copy(device, value->variable, slot->dtype, &slot->copy);

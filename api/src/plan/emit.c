@@ -120,6 +120,7 @@ static int dies_here(const emitting *e, uint32_t i)
     const weft__slot *slot = &e->layout->plan->slot[place->slot];
     uint32_t readers = 0;
     if (!place->slot || slot->kind != WEFT__SLOT_ARENA || slot->device != e->device) return 0;
+    if (slot->pinned) return 0;
     if (!weft__spec_equal(&place->view.spec, &out->view.spec)) return 0;
     if (weft__view_classify(&place->view, NULL) != WEFT_DENSE) return 0;
     for (uint32_t k = 0; k < e->node->n_in; k++) {
@@ -161,7 +162,7 @@ void weft__layout_read(weft__layout *layout, const weft__node *node)
         if (node->in[i] == WEFT_NONE) continue;
         weft_val base = layout->base[node->in[i]];
         uint32_t slot = layout->at[weft__layout_device(layout, base) * layout->n + base].slot;
-        if (slot) layout->plan->slot[slot].pending--;
+        if (slot && !layout->plan->slot[slot].pinned) layout->plan->slot[slot].pending--;
     }
 }
 

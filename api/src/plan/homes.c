@@ -5,13 +5,7 @@
  * the value. */
 #include "plan/layout.h"
 #include "base/alloc.h"
-
-typedef struct request {
-    weft_val value;
-    weft__place_at at;
-    uint32_t concat, device; /* as in weft__home */
-    int still;
-} request;
+#include "base/attrs.h"
 
 void weft__layout_perm(const weft__layout *layout, const weft__node *node, int64_t *perm)
 {
@@ -70,8 +64,12 @@ static const char *no_producer(weft__vkind kind)
     return kind == WEFT__V_VARIABLE ? "is a variable" : "is a constant";
 }
 
-/* NULL: its producer will write it there. Else why not. */
-static const char *settle(weft__layout *layout, request r)
+static uint32_t carries(const weft__node *scan)
+{
+    return (uint32_t)weft__attrs_i(scan->attrs, "carries");
+}
+
+const char *weft__layout_settle(weft__layout *layout, weft__home_request r)
 {
     const weft__node *node;
     const char *why;
@@ -89,23 +87,26 @@ static const char *settle(weft__layout *layout, request r)
         if ((why = turn_around(layout, node, &r.at.view))) return why;
     }
     if ((uint32_t)node->device != r.device) return "is made on another device";
-    if (!weft__is_concat(node) && !writes_there(layout, node, r.value, &r.at.view))
+    if (node->region && layout->graph->value[r.value].index < carries(node))
+        return "is the last carry of a loop";
+    if (!node->region && !weft__is_concat(node) && !writes_there(layout, node, r.value, &r.at.view))
         return "is made by a kernel that cannot leave gaps";
     layout->home[r.value] = (weft__home){ r.at, r.concat };
-    layout->plan->slot[r.at.slot].pending += layout->reads[r.value];
+    if (!layout->plan->slot[r.at.slot].pinned)
+        layout->plan->slot[r.at.slot].pending += layout->reads[r.value];
     return NULL;
 }
 
 static weft_status output_home(weft__layout *layout, uint32_t number)
 {
     weft_val value = layout->graph->output[number].value;
-    request r = { .value = value, .device = weft__layout_device(layout, value) };
+    weft__home_request r = { .value = value, .device = weft__layout_device(layout, value) };
     weft_status st = weft__layout_slot(layout, value, r.device, WEFT__SLOT_OUTPUT, &r.at);
     if (st) return st;
     layout->plan->output_slot[number] = r.at.slot;
     layout->plan->slot[r.at.slot].index = number;
     layout->plan->slot[r.at.slot].name = layout->graph->output[number].name;
-    settle(layout, r);
+    weft__layout_settle(layout, r);
     return WEFT_OK;
 }
 
@@ -134,27 +135,33 @@ static weft_status concat_homes(weft__layout *layout, const weft__node *concat)
         (st = weft__layout_slot(layout, concat->out[0], (uint32_t)concat->device, 0, &home->at)))
         return st;
     for (uint32_t i = 0; i < concat->n_in; i++) {
-        request r = { .value = concat->in[i],
-                      .at = { .slot = home->at.slot },
-                      .device = (uint32_t)concat->device,
-                      .concat = (uint32_t)plan->n_concats,
-                      .still = layout->still[concat->out[0]] };
+        weft__home_request r = { .value = concat->in[i],
+                                 .at = { .slot = home->at.slot },
+                                 .device = (uint32_t)concat->device,
+                                 .concat = (uint32_t)plan->n_concats,
+                                 .still = layout->still[concat->out[0]] };
         const char *why = "has no place with strides";
         if (weft__layout_part(layout, concat, i, &home->at.view, &r.at.view))
-            why = settle(layout, r);
+            why = weft__layout_settle(layout, r);
         if (why) weft__text_add(&record->why, "%sinput %u %s", record->why.n ? "; " : "", i, why);
     }
     return record->why.failed ? WEFT_E_NOMEM : WEFT_OK;
 }
 
-weft_status weft__layout_homes(weft__layout *layout)
+weft_status weft__layout_concat_homes(weft__layout *layout)
 {
     const weft__graph *graph = layout->graph;
     weft_status st;
-    for (uint32_t i = 0; i < graph->n_outputs; i++)
-        if ((st = output_home(layout, i))) return st;
     for (size_t i = graph->n_nodes; i-- > 0;)
         if (weft__is_concat(graph->node[i]) && (st = concat_homes(layout, graph->node[i])))
             return st;
     return WEFT_OK;
+}
+
+weft_status weft__layout_homes(weft__layout *layout)
+{
+    weft_status st;
+    for (uint32_t i = 0; i < layout->graph->n_outputs; i++)
+        if ((st = output_home(layout, i))) return st;
+    return weft__layout_concat_homes(layout);
 }

@@ -54,16 +54,12 @@ static int fits(weft_spec *spec, const weft_spec *found, int64_t *batch)
 static weft_status fail_shape(const weft_model *model, const char *name, const weft_spec *want,
                               const weft_spec *found)
 {
-    weft__text text = { 0 };
-    weft__text_add(&text, "model \"%s\": invalid shape for input \"%s\": expected shape ",
-                   weft_model_name(model), name);
-    weft__text_shape(&text, want);
-    weft__text_add(&text, ", but the array has shape ");
-    weft__text_shape(&text, found);
-    weft_status st =
-        weft_fail(WEFT_E_SHAPE, "%s; None is the number of samples", text.failed ? "" : text.s);
-    weft__text_finish(&text);
-    return st;
+    weft__shape_text s, t;
+    return weft_fail(
+        WEFT_E_SHAPE,
+        "model \"%s\": invalid shape for input \"%s\": expected shape %s, but the array "
+        "has shape %s; None is the number of samples",
+        weft_model_name(model), name, weft__shape_show(want, &s), weft__shape_show(found, &t));
 }
 
 static weft_status check_one(const weft_model *model, const weft_array *array, uint32_t i,
@@ -153,16 +149,13 @@ weft_status weft__outputs_check(const weft__plan *plan, weft_array *const *outpu
                          graph->n_outputs, graph->n_outputs == 1 ? "" : "s", n);
     for (uint32_t i = 0; i < n; i++) {
         weft_spec want = weft__spec_at(&graph->value[graph->output[i].value].spec, batch);
-        weft__text text = { 0 };
+        weft__shape_text s, t;
         if (!outputs[i] || weft__spec_equal(&outputs[i]->spec, &want)) continue;
-        weft__text_shape(&text, &want);
-        weft__text_add(&text, " of %s, but the array given is ", weft_dtype_name(want.dtype));
-        weft__text_shape(&text, &outputs[i]->spec);
-        weft__text_add(&text, " of %s", weft_dtype_name(outputs[i]->spec.dtype));
-        weft_status st = weft_fail(WEFT_E_SHAPE, "output \"%s\" is %s; give NULL to have it made",
-                                   graph->output[i].name, text.failed ? "different" : text.s);
-        weft__text_finish(&text);
-        return st;
+        return weft_fail(
+            WEFT_E_SHAPE,
+            "output \"%s\" is %s of %s, but the array given is %s of %s; give NULL to have it made",
+            graph->output[i].name, weft__shape_show(&want, &s), weft_dtype_name(want.dtype),
+            weft__shape_show(&outputs[i]->spec, &t), weft_dtype_name(outputs[i]->spec.dtype));
     }
     return WEFT_OK;
 }

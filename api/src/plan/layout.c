@@ -18,7 +18,7 @@ static int symbolic(const weft_spec *spec)
 
 static void survey_node(weft__layout *layout, const weft__node *node)
 {
-    unsigned char still = 1;
+    unsigned char still = !node->region; /* a loop runs in the body */
     int view = weft__is_view(node) != WEFT__VIEW_NONE;
     for (uint32_t i = 0; i < node->n_in; i++) {
         if (node->in[i] == WEFT_NONE) continue;
@@ -38,13 +38,17 @@ static void survey(weft__layout *layout)
     const weft__graph *graph = layout->graph;
     for (size_t i = 1; i <= graph->n_values; i++) {
         layout->base[i] = (weft_val)i;
-        layout->still[i] =
-            graph->value[i].kind == WEFT__V_VARIABLE || graph->value[i].kind == WEFT__V_CONST;
+        layout->still[i] = !layout->loop && (graph->value[i].kind == WEFT__V_VARIABLE ||
+                                             graph->value[i].kind == WEFT__V_CONST);
     }
+    for (size_t i = 0; i < graph->n_assigns; i++)
+        layout->still[graph->assign[i].variable] = 0; /* another one in every run */
     for (size_t i = 0; i < graph->n_nodes; i++)
         survey_node(layout, graph->node[i]);
     for (size_t i = 0; i < graph->n_outputs; i++)
         layout->reads[layout->base[graph->output[i].value]]++;
+    for (size_t i = 0; i < graph->n_assigns; i++)
+        layout->reads[layout->base[graph->assign[i].value]]++;
 }
 
 /* ---- concat and outputs ------------------------------------------- */
@@ -120,43 +124,54 @@ static int ready(const weft__layout *layout, const weft__node *node, const unsig
         const weft__gvalue *value = &layout->graph->value[node->in[i]];
         if (value->kind == WEFT__V_RESULT && !done[value->node]) return 0;
     }
-    return 1;
+    return weft__layout_may_write(layout, node, done);
 }
 
-/* Emits what is ready on the device; *next: the first node left, as a device number, or -1. */
-static weft_status walk_device(weft__layout *layout, int32_t device, unsigned char *done,
+static weft_status emit_node(weft__layout *layout, const weft__node *node)
+{
+    if (weft__is_view(node)) return WEFT_OK;
+    if (weft__is_concat(node)) return emit_concat(layout, node);
+    return node->region ? weft__layout_scan(layout, node) : weft__layout_op(layout, node);
+}
+
+/* Emits what is ready on the device: *n nodes. *next: where the first other node that is ready
+ * runs, or -1. */
+static weft_status walk_device(weft__layout *layout, int32_t device, unsigned char *done, size_t *n,
                                int32_t *next)
 {
     const weft__graph *graph = layout->graph;
     *next = -1;
+    *n = 0;
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const weft__node *node = graph->node[i];
-        int view = weft__is_view(node) != WEFT__VIEW_NONE, concat = weft__is_concat(node);
-        weft_status st = WEFT_OK;
-        if (done[i]) continue;
-        if (!ready(layout, node, done) || !(view || node->device == device)) {
-            if (*next < 0 && !view) *next = node->device;
+        weft_status st;
+        if (done[i] || !ready(layout, node, done)) continue;
+        if (!weft__is_view(node) && node->device != device) {
+            if (*next < 0) *next = node->device;
             continue;
         }
-        if (!view) st = concat ? emit_concat(layout, node) : weft__layout_op(layout, node);
-        if (st) return st;
+        if ((st = emit_node(layout, node))) return st;
         done[i] = 1;
+        ++*n;
     }
     return WEFT_OK;
 }
 
 /* Runs of one device are kept long: every change of device is a wait. */
-static weft_status walk(weft__layout *layout)
+weft_status weft__layout_walk(weft__layout *layout)
 {
-    const weft__graph *graph = layout->graph;
-    int32_t device = 0;
+    size_t n, left = layout->graph->n_nodes;
+    int32_t device = 0, next;
     weft_status st = WEFT_OK;
-    unsigned char *done = weft__alloc(graph->n_nodes);
+    unsigned char *done = weft__alloc(left);
     if (!done) return WEFT_E_NOMEM;
-    while (device >= 0 && !st)
-        st = walk_device(layout, device, done, &device);
-    for (uint32_t i = 0; i < graph->n_outputs && !st; i++)
-        st = emit_output(layout, i);
+    while (left && !st) {
+        st = walk_device(layout, device, done, &n, &next);
+        left -= n;
+        if (st || n) continue;
+        if (next < 0) st = weft_fail(WEFT_E_INTERNAL, "%zu ops wait for each other", left);
+        device = next;
+    }
     weft__free(done);
     return st;
 }
@@ -178,29 +193,48 @@ static weft_status prologue_first(weft__plan *plan)
     return WEFT_OK;
 }
 
+weft_status weft__layout_begin(weft__layout *layout)
+{
+    size_t n = layout->graph->n_values + 1, places = n * layout->plan->devices->n;
+    layout->n = n;
+    if (!(layout->base = weft__alloc_n(n, sizeof *layout->base))) return WEFT_E_NOMEM;
+    if (!(layout->reads = weft__alloc_n(n, sizeof *layout->reads))) return WEFT_E_NOMEM;
+    if (!(layout->still = weft__alloc(n))) return WEFT_E_NOMEM;
+    if (!(layout->writer = weft__alloc_n(layout->graph->n_assigns, sizeof *layout->writer)))
+        return WEFT_E_NOMEM;
+    if (!(layout->home = weft__alloc_n(n, sizeof *layout->home))) return WEFT_E_NOMEM;
+    if (!(layout->at = weft__alloc_n(places, sizeof *layout->at))) return WEFT_E_NOMEM;
+    if (!(layout->dense = weft__alloc_n(places, sizeof *layout->dense))) return WEFT_E_NOMEM;
+    survey(layout);
+    return WEFT_OK;
+}
+
+void weft__layout_finish(weft__layout *layout)
+{
+    weft__free(layout->base);
+    weft__free(layout->reads);
+    weft__free(layout->still);
+    weft__free(layout->writer);
+    weft__free(layout->home);
+    weft__free(layout->at);
+    weft__free(layout->dense);
+}
+
 weft_status weft__lay_out(weft__plan *plan)
 {
-    size_t n = plan->graph->n_values + 1, places = n * plan->devices->n;
-    weft__layout layout = { .plan = plan, .graph = plan->graph, .n = n };
+    weft__layout layout = { .plan = plan, .graph = plan->graph };
+    size_t n = plan->graph->n_outputs;
     weft_status st = WEFT_E_NOMEM;
-    if (!(layout.base = weft__alloc_n(n, sizeof *layout.base))) goto out;
-    if (!(layout.reads = weft__alloc_n(n, sizeof *layout.reads))) goto out;
-    if (!(layout.still = weft__alloc(n))) goto out;
-    if (!(layout.home = weft__alloc_n(n, sizeof *layout.home))) goto out;
-    if (!(layout.at = weft__alloc_n(places, sizeof *layout.at))) goto out;
-    if (!(layout.dense = weft__alloc_n(places, sizeof *layout.dense))) goto out;
-    if (!(plan->output_slot = weft__alloc_n(plan->graph->n_outputs, sizeof *plan->output_slot)))
-        goto out;
-    survey(&layout);
+    if (!(plan->output_slot = weft__alloc_n(n, sizeof *plan->output_slot))) return st;
+    if ((st = weft__layout_begin(&layout))) goto out;
+    if ((st = weft__layout_assign_homes(&layout))) goto out;
     if ((st = weft__layout_homes(&layout))) goto out;
-    if ((st = walk(&layout))) goto out;
+    if ((st = weft__layout_walk(&layout))) goto out;
+    for (uint32_t i = 0; i < n; i++)
+        if ((st = emit_output(&layout, i))) goto out;
+    if ((st = weft__layout_assign(&layout))) goto out;
     st = prologue_first(plan);
 out:
-    weft__free(layout.base);
-    weft__free(layout.reads);
-    weft__free(layout.still);
-    weft__free(layout.home);
-    weft__free(layout.at);
-    weft__free(layout.dense);
+    weft__layout_finish(&layout);
     return st;
 }

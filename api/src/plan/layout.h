@@ -13,16 +13,50 @@ typedef struct weft__home { /* where the producer of a value writes it */
     uint32_t concat; /* 1 + number in the plan of the concat it is a part of; 0 = none */
 } weft__home;
 
+typedef struct weft__writer { /* an op that writes a variable where it lies */
+    const weft__node *node;
+    weft_val variable;
+} weft__writer;
+
 typedef struct weft__layout {
     weft__plan *plan;
     const weft__graph *graph;
+    uint32_t loop;        /* whose body the graph is; 0: it is the plan's */
     size_t n;             /* values, with the unused number 0 */
     weft_val *base;       /* what a view looks into, through all views; other values: themselves */
     uint32_t *reads;      /* of base values: by steps, concats and outputs, through views */
     unsigned char *still; /* depends on variables and constants alone, and not on the batch */
-    weft__home *home;     /* of values that are to be written at a given place */
+    weft__writer *writer; /* room for one per assignment */
+    size_t n_writers;
+    weft__home *home;           /* of values that are to be written at a given place */
     weft__place_at *at, *dense; /* [device][value] */
 } weft__layout;
+
+/* Arrays, and what is known before the walk. finish() also after a failure. */
+weft_status weft__layout_begin(weft__layout *layout);
+void weft__layout_finish(weft__layout *layout);
+/* Every node becomes a step, a view, or copies. */
+weft_status weft__layout_walk(weft__layout *layout);
+/* A scan node: its body's steps, in a loop. */
+weft_status weft__layout_scan(weft__layout *layout, const weft__node *node);
+
+/* Asks the producer of a value to write it there. NULL: it will; else why not. */
+typedef struct weft__home_request {
+    weft_val value;
+    weft__place_at at;
+    uint32_t concat, device; /* concat: as in weft__home */
+    int still;
+} weft__home_request;
+const char *weft__layout_settle(weft__layout *layout, weft__home_request request);
+weft_status weft__layout_concat_homes(weft__layout *layout);
+
+/* Ops that may write a variable in place. */
+weft_status weft__layout_assign_homes(weft__layout *layout);
+/* Has everybody else read what the node writes in place? done: by node of the graph. */
+int weft__layout_may_write(const weft__layout *layout, const weft__node *node,
+                           const unsigned char *done);
+/* Behind the walk and the outputs: the other assignments are copied. */
+weft_status weft__layout_assign(weft__layout *layout);
 
 /* Decides the homes: outputs first, then concats, the last one first. Makes their slots. */
 weft_status weft__layout_homes(weft__layout *layout);

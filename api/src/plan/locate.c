@@ -19,7 +19,8 @@ weft_status weft__layout_slot(weft__layout *layout, weft_val value, uint32_t dev
     weft__slot slot = { .kind = kind,
                         .device = device,
                         .dtype = v->spec.dtype,
-                        .index = value,
+                        .value = v,
+                        .loop = layout->loop,
                         .name = v->name ? v->name : "constant",
                         .pending = layout->reads[value] };
     weft_status st;
@@ -37,6 +38,7 @@ weft_status weft__layout_emit(weft__layout *layout, weft__step *step)
         weft__step_destroy(&step);
         return WEFT_E_NOMEM;
     }
+    step->loop = layout->loop;
     plan->step[plan->n_steps++] = step;
     return WEFT_OK;
 }
@@ -111,9 +113,6 @@ static weft_status locate_source(weft__layout *layout, weft_val value, uint32_t 
                            : v->kind == WEFT__V_VARIABLE ? WEFT__SLOT_VARIABLE
                                                          : WEFT__SLOT_CONST;
     weft_status st;
-    if (v->kind == WEFT__V_CAPTURE)
-        return weft_fail(WEFT_E_UNSUPPORTED,
-                         "a value is captured from outside a loop: this version has no loops");
     if ((st = weft__layout_slot(layout, value, device, kind, place))) return st;
     if (v->kind == WEFT__V_INPUT) layout->plan->slot[place->slot].index = v->index;
     return WEFT_OK;

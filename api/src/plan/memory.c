@@ -27,11 +27,20 @@ typedef struct planner {
     uint64_t *edge; /* scratch: begin and end of neighbours */
 } planner;
 
+/* first, last: the steps for which the slot must hold what it holds in `step`. */
 static void touch(weft__plan *plan, uint32_t slot, uint32_t step)
 {
+    uint32_t first = step, last = step, loop = plan->step[step]->loop;
     if (!slot) return;
-    if (step < plan->slot[slot].first) plan->slot[slot].first = step;
-    if (step > plan->slot[slot].last) plan->slot[slot].last = step;
+    /* what comes from outside of a loop, or goes from one of its turns to the next, lives through
+     * all of it */
+    for (; loop && plan->slot[slot].loop != loop && first && plan->step[first - 1]->loop == loop;)
+        first--;
+    for (; loop && plan->slot[slot].loop != loop && last + 1 < plan->n_steps &&
+           plan->step[last + 1]->loop == loop;)
+        last++;
+    if (first < plan->slot[slot].first) plan->slot[slot].first = first;
+    if (last > plan->slot[slot].last) plan->slot[slot].last = last;
 }
 
 static void lifetimes(weft__plan *plan)

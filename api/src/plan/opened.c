@@ -125,13 +125,26 @@ out:
     return st;
 }
 
+static void drop_copies(weft__device *device)
+{
+    for (size_t i = 0; i < device->n_copies; i++) {
+        weft__buffer_release(device, &device->copy[i]->buffer);
+        weft__free(device->copy[i]);
+    }
+    device->n_copies = 0;
+}
+
+void weft__devices_drop_copies(weft__devices *devices)
+{
+    for (uint32_t i = 0; i < devices->n; i++)
+        drop_copies(&devices->device[i]);
+    devices->pack = NULL;
+}
+
 static void close_device(weft__device *device)
 {
     if (device->dev) {
-        for (size_t i = 0; i < device->n_copies; i++) {
-            weft__buffer_release(device, &device->copy[i]->buffer);
-            weft__free(device->copy[i]);
-        }
+        drop_copies(device);
         for (int i = 0; i < WEFT__MAX_ARENAS; i++)
             weft__buffer_release(device, &device->arena[i]);
         device->backend->close(device->dev);
@@ -198,8 +211,8 @@ int weft__device_asks(const weft__device *device, weft__step *step)
     return device->backend->supports(device->dev, &step->base, &step->support) == 1;
 }
 
-weft_status weft__device_copy(weft__device *device, const weft__variable *variable,
-                              weft_dtype dtype, weft__copy **result)
+weft_status weft__device_copy(weft__device *device, weft__variable *variable, weft_dtype dtype,
+                              weft__copy **result)
 {
     for (size_t i = 0; i < device->n_copies; i++)
         if (device->copy[i]->variable == variable && device->copy[i]->dtype == dtype) {
@@ -237,6 +250,72 @@ weft_status weft__device_upload(weft__device *device, weft__copy *copy)
     }
     st = device->backend->write(device->dev, copy->buffer.buf, 0, data.data, copy->buffer.bytes);
     if (!st) copy->generation = variable->generation + 1;
+    copy->newer = 0;
     weft_array_destroy(&converted);
     return st;
+}
+
+int weft__devices_wrote(weft__devices *devices, weft__copy *copy)
+{
+    int others = 0;
+    for (uint32_t i = 0; i < devices->n; i++)
+        for (size_t k = 0; k < devices->device[i].n_copies; k++) {
+            weft__copy *other = devices->device[i].copy[k];
+            if (other->variable != copy->variable || other == copy) continue;
+            other->generation = 0;
+            other->newer = 0;
+            others = 1;
+        }
+    copy->newer = 1;
+    return others;
+}
+
+static weft_status pull(weft__devices *devices, weft__device *device, weft__copy *copy)
+{
+    weft_array *array = NULL, *converted = NULL;
+    weft_spec spec = copy->variable->spec;
+    weft_status st;
+    spec.dtype = copy->dtype;
+    if ((st = weft__array_create_raw(&spec, &array))) goto out;
+    if ((st = device->backend->read(device->dev, copy->buffer.buf, 0, array->data,
+                                    copy->buffer.bytes)))
+        goto out;
+    if (copy->dtype != copy->variable->spec.dtype &&
+        (st = weft_array_convert(array, copy->variable->spec.dtype, &converted)))
+        goto out;
+    uint64_t generation = copy->generation - 1; /* as weft__device_upload counts */
+    if ((st = weft__variable_land(copy->variable, generation,
+                                  converted ? converted->data : array->data, &generation)))
+        goto out;
+    copy->newer = 0;
+    if (copy->generation == generation + 1) goto out; /* whoever wrote it since then is right */
+    copy->generation = generation + 1;
+    if (devices->pack && copy->variable == devices->pack->flat)
+        st = weft__pack_scatter(devices->pack);
+out:
+    weft_array_destroy(&array);
+    weft_array_destroy(&converted);
+    return st;
+}
+
+weft_status weft__devices_pull(weft__devices *devices, const weft__variable *variable)
+{
+    weft_status st = WEFT_OK;
+    for (uint32_t i = 0; i < devices->n; i++)
+        for (size_t k = 0; k < devices->device[i].n_copies && !st; k++) {
+            weft__copy *copy = devices->device[i].copy[k];
+            if (copy->newer && (!variable || copy->variable == variable))
+                st = pull(devices, &devices->device[i], copy);
+        }
+    return st;
+}
+
+weft_status weft__devices_set(weft__devices *devices, weft__variable *variable, const void *data)
+{
+    for (uint32_t i = 0; i < devices->n; i++)
+        for (size_t k = 0; k < devices->device[i].n_copies; k++)
+            if (devices->device[i].copy[k]->variable == variable)
+                devices->device[i].copy[k]->newer = 0;
+    devices->own++;
+    return weft__variable_write(variable, data);
 }

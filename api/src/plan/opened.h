@@ -2,7 +2,7 @@
  * variables. */
 #ifndef WEFT_PLAN_OPENED_H
 #define WEFT_PLAN_OPENED_H
-#include "model/model.h"
+#include "model/slots.h"
 #include "plan/step.h"
 
 typedef struct weft__buffer {
@@ -10,9 +10,10 @@ typedef struct weft__buffer {
     uint64_t bytes;
 } weft__buffer;
 typedef struct weft__copy { /* a variable on a device, in the dtype that the graph wants */
-    const weft__variable *variable;
+    weft__variable *variable;
     weft_dtype dtype;
     uint64_t generation; /* of the data that is there; 0 = none yet */
+    int newer;           /* a run has written it: the model does not have that yet */
     weft__buffer buffer;
 } weft__copy;
 
@@ -34,6 +35,8 @@ typedef struct weft__devices {
     weft_context *ctx;
     weft__device *device;
     uint32_t n;
+    weft__pack *pack; /* of a session that is compiled for training; borrowed */
+    uint64_t own;     /* grows when the session changes a variable of its own */
 } weft__devices;
 
 /* text: "opencl:0,cpu" or "best". cpu is appended unless strict. An unusable device is an error
@@ -53,8 +56,17 @@ weft_status weft__buffer_reserve(weft__device *device, uint64_t bytes, const cha
 int weft__device_asks(const weft__device *device, weft__step *step);
 uint64_t weft__device_align(const weft__device *device);
 /* The copy of a variable, made on demand, without data. */
-weft_status weft__device_copy(weft__device *device, const weft__variable *variable,
-                              weft_dtype dtype, weft__copy **copy);
+weft_status weft__device_copy(weft__device *device, weft__variable *variable, weft_dtype dtype,
+                              weft__copy **copy);
 /* Uploads the data if it has changed. Under the model's read lock. */
 weft_status weft__device_upload(weft__device *device, weft__copy *copy);
+/* A run has written the copy: other devices' copies of the variable, if there are any (then 1), are
+ * out of date. */
+int weft__devices_wrote(weft__devices *devices, weft__copy *copy);
+/* Copies that are newer than the variables' data go there: of one variable, or of all (NULL). */
+weft_status weft__devices_pull(weft__devices *devices, const weft__variable *variable);
+/* Forgets the copies of all variables, and the pack: no plan that uses them is left. */
+void weft__devices_drop_copies(weft__devices *devices);
+/* The variable, one of the session's own, gets the data (of its dtype): the next run sees it. */
+weft_status weft__devices_set(weft__devices *devices, weft__variable *variable, const void *data);
 #endif

@@ -104,16 +104,21 @@ static weft_status copy_placed(weft__rewrite *rewrite, uint32_t number, weft__pl
     return WEFT_OK;
 }
 
+static void warn_fallback(const rounds *r, weft_context *ctx, const weft__node *node,
+                          const weft__placing *placing)
+{
+    weft__log_write(weft__context_logger(ctx), WEFT_LOG_WARN, "layer \"%s\": op %s runs on %s (%s)",
+                    node->path, node->op->name, r->devices->device[placing->device].id,
+                    placing->reason);
+}
+
 static weft_status place_op(rounds *r, weft__rewrite *rewrite, uint32_t number)
 {
     const weft__node *node = rewrite->src->node[number];
     weft__placing placing;
     weft_status st = weft__place_node(rewrite->src, node, r->devices, r->strict, &placing);
     if (st) goto out;
-    if (placing.device > 0)
-        weft__log_write(weft__context_logger(rewrite->src->ctx), WEFT_LOG_WARN,
-                        "layer \"%s\": op %s runs on %s (%s)", node->path, node->op->name,
-                        r->devices->device[placing.device].id, placing.reason);
+    if (placing.device > 0) warn_fallback(r, rewrite->src->ctx, node, &placing);
     if (placing.device >= 0) {
         st = copy_placed(rewrite, number, &placing);
     } else if (WEFT_HAS(node->op, lower)) {
@@ -129,6 +134,64 @@ out:
     return st;
 }
 
+static void set_device(weft__graph *region, int32_t device)
+{
+    for (size_t i = 0; i < region->n_nodes; i++) {
+        if (region->node[i]->device >= 0) region->node[i]->device = device;
+        if (region->node[i]->region) set_device(region->node[i]->region, device);
+    }
+}
+
+static weft_status give_region(void *user, const weft__graph *region, weft__graph **result)
+{
+    weft__graph **placed = user;
+    (void)region;
+    *result = *placed;
+    *placed = NULL;
+    return WEFT_OK;
+}
+
+/* The node with its body as it was placed. */
+static weft_status copy_scan(weft__rewrite *rewrite, uint32_t number, weft__placing *placing,
+                             weft__graph **region)
+{
+    rewrite->region = give_region;
+    rewrite->user = region;
+    weft_status st = copy_placed(rewrite, number, placing);
+    rewrite->region = NULL;
+    return st;
+}
+
+/* A loop runs where all of its body runs: on the first such device. */
+static weft_status place_scan(rounds *r, weft__rewrite *rewrite, uint32_t number)
+{
+    const weft__node *node = rewrite->src->node[number];
+    uint32_t n = r->strict ? 1 : r->devices->n;
+    weft__placing placing = { -1, NULL };
+    weft__text why = { 0 };
+    weft__graph *region = NULL;
+    weft_status st = WEFT_OK;
+    for (uint32_t i = 0; i < n && placing.device < 0; i++) {
+        weft__devices one = { .ctx = r->devices->ctx, .device = &r->devices->device[i], .n = 1 };
+        st = weft__place(node->region, &one, 1, &region);
+        if (st == WEFT_E_NOMEM) goto out;
+        if (!st) placing.device = (int32_t)i;
+        if (st) weft__text_add(&why, "%s%s", why.n ? "; " : "", weft_error());
+    }
+    if (why.failed) st = WEFT_E_NOMEM;
+    if (why.n && !why.failed) placing.reason = weft__text_take(&why);
+    if (!st && placing.device < 0) st = weft__fail_nowhere(node, &placing, r->strict);
+    if (st) goto out;
+    set_device(region, placing.device);
+    if (placing.device > 0) warn_fallback(r, rewrite->src->ctx, node, &placing);
+    st = copy_scan(rewrite, number, &placing, &region);
+out:
+    weft__text_finish(&why);
+    weft__free(placing.reason);
+    weft__graph_destroy(&region);
+    return st;
+}
+
 /* Placement from before the first round is of somebody else's devices. */
 static weft_status place_one(rounds *r, weft__rewrite *rewrite, uint32_t number)
 {
@@ -136,6 +199,7 @@ static weft_status place_one(rounds *r, weft__rewrite *rewrite, uint32_t number)
     weft__placing known = { r->number ? node->device : -1, NULL };
     if (known.device >= 0 || weft__is_view(node) || weft__is_concat(node))
         return copy_placed(rewrite, number, &known);
+    if (node->region) return place_scan(r, rewrite, number);
     return place_op(r, rewrite, number);
 }
 

@@ -24,17 +24,23 @@ static void advance(weft__graph **graph, weft__graph *next)
     *graph = next;
 }
 
-/* Passes may leave new ops without a device. */
-static weft_status place_rest(weft__graph *graph, weft__devices *devices, int strict)
+/* Passes may leave new ops without a device. only: the one device that may be taken (that of a
+ * loop, for its body), or -1. */
+static weft_status place_rest(weft__graph *graph, weft__devices *devices, int strict, int32_t only)
 {
+    weft__devices one = { .ctx = devices->ctx,
+                          .device = &devices->device[only < 0 ? 0 : only],
+                          .n = 1 };
     weft_status st = WEFT_OK;
     for (size_t i = 0; i < graph->n_nodes && !st; i++) {
         weft__node *node = graph->node[i];
         weft__placing placing = { 0, NULL };
+        if (node->region) st = place_rest(node->region, devices, 1, node->device);
         if (node->device >= 0 || weft__is_view(node) != WEFT__VIEW_NONE) continue;
-        if (!weft__is_concat(node)) st = weft__place_node(graph, node, devices, strict, &placing);
+        if (!weft__is_concat(node))
+            st = weft__place_node(graph, node, only < 0 ? devices : &one, strict, &placing);
         if (!st && placing.device < 0) st = weft__fail_nowhere(node, &placing, strict);
-        node->device = placing.device;
+        node->device = only < 0 ? placing.device : only;
         weft__free(node->reason);
         node->reason = placing.reason;
     }
@@ -58,7 +64,7 @@ weft_status weft__plan_graph(const weft__graph *source, weft__devices *devices,
         if ((st = weft__pass_fuse(graph, &ask, &next))) goto out;
         advance(&graph, next);
     }
-    if ((st = place_rest(graph, devices, options->strict))) goto out;
+    if ((st = place_rest(graph, devices, options->strict, -1))) goto out;
     *result = graph;
     graph = NULL;
 out:
@@ -74,13 +80,6 @@ weft_status weft__plan_create(const weft__graph *graph, weft__devices *devices,
     if (!plan) return st;
     plan->devices = devices;
     plan->options = *options;
-    if (graph->n_assigns) {
-        st = weft_fail(WEFT_E_UNSUPPORTED,
-                       "variable \"%s\" is assigned: this version runs models in inference, "
-                       "where variables do not change",
-                       graph->value[graph->assign[0].variable].name);
-        goto out;
-    }
     if ((st = weft__plan_graph(graph, devices, options, &plan->graph))) goto out;
     if ((st = weft__lay_out(plan))) goto out;
     if ((st = weft__compile(plan))) goto out;
@@ -126,7 +125,9 @@ void weft__plan_destroy(weft__plan **plan)
     weft__free(old->slot);
     weft__free(old->step);
     weft__free(old->concat);
+    weft__free(old->loop);
     weft__free(old->output_slot);
+    weft__free(old->written);
     weft__free(old->staging);
     weft__graph_destroy(&old->graph);
     weft__free(old);

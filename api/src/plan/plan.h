@@ -15,11 +15,14 @@ typedef enum {
 } weft__slot_kind;
 typedef struct weft__slot { /* a storage */
     weft__slot_kind kind;
-    uint32_t device, index; /* INPUT, OUTPUT: which port; VARIABLE, CONST: the graph's value */
+    uint32_t device, index;    /* INPUT, OUTPUT: which port */
+    const weft__gvalue *value; /* VARIABLE, CONST: borrowed from the graph */
     weft_dtype dtype;
     int64_t count;        /* elements, symbolic */
     const char *name;     /* borrowed from the graph: path of the layer, or the input's name */
     uint32_t pending;     /* while laying out: reads still to come */
+    uint32_t pinned;      /* while laying out: loops that read or write it in every step */
+    uint32_t loop;        /* the loop whose body made it; what others touch lives all along */
     uint32_t first, last; /* ARENA: steps that touch it; first > last: none */
     weft__buffer own;     /* INPUT, OUTPUT, CONST, PROLOGUE: when not wrapped */
     weft_buf *wrapped;
@@ -35,8 +38,14 @@ typedef struct weft__concat { /* for people: what a concat costs */
     weft__text why;
 } weft__concat;
 
+typedef struct weft__loop { /* a scan: its steps run `times` times, with moving offsets */
+    int64_t times;
+    const weft__node *node;
+} weft__loop;
+
 typedef struct weft__segment { /* steps that run on one device in a row, or one transfer */
     uint32_t device, first, n;
+    uint32_t loop, reserved; /* 0 = it runs once */
     int transfer;
     weft_exe *exe;
     weft_bind *bind;
@@ -70,9 +79,13 @@ typedef struct weft__plan {
     size_t n_prologue;         /* steps */
     weft__concat *concat;
     size_t n_concats, cap_concats;
+    weft__loop *loop; /* loop[0] is unused */
+    size_t n_loops, cap_loops;
     weft__segment *segment;
     size_t n_segments, n_prologue_segments;
     uint32_t *output_slot; /* of each output */
+    uint32_t *written;     /* slots of the variables that a run assigns */
+    size_t n_written;
     weft__memory memory[WEFT__MEMORIES];
     uint64_t clock;
     uint64_t variables_seen; /* the model's generation that the prologue has seen; 0 = none */

@@ -109,8 +109,8 @@ weft_status weft_session_predict(weft_session *session, const weft_array *const 
         return weft_fail(WEFT_E_ARG, "predict: a batch size of 0; give 1 or more, 32 is usual");
     if ((st = weft__session_resolve(session, inputs, n_inputs, &c.plan, &total))) return st;
     if (!outputs && n_outputs)
-        return weft_fail(WEFT_E_ARG, "weft_session_predict: outputs is NULL, not %u arrays",
-                         n_outputs);
+        return weft_fail(WEFT_E_ARG, "weft_session_predict: outputs is NULL, not %u array%s",
+                         n_outputs, n_outputs == 1 ? "" : "s");
     if ((st = weft__outputs_check(c.plan, outputs, n_outputs, total))) return st;
     if ((uint64_t)total <= batch_size) {
         st = weft_session_run(session, inputs, n_inputs, outputs, n_outputs);

@@ -58,13 +58,24 @@ static void add_operand(const weft__plan *plan, const weft__step *step, uint32_t
         weft__text_add(text, "+");
         add_affine(view->offset, text);
     }
+    if (view->advance.fixed || view->advance.batch) {
+        weft__text_add(text, "+turn*(");
+        add_affine(view->advance, text);
+        weft__text_add(text, ")");
+    }
+    if (view->flip.fixed || view->flip.batch) weft__text_add(text, " in turns");
 }
 
 static void add_step(const weft__plan *plan, size_t number, weft__text *text)
 {
     const weft__step *step = plan->step[number];
+    uint32_t before = number ? plan->step[number - 1]->loop : 0;
+    if (step->loop && step->loop != before)
+        weft__text_add(text, "  loop %u, %" PRId64 " turns  # %s\n", (unsigned)step->loop,
+                       plan->loop[step->loop].times, plan->loop[step->loop].node->path);
     const char *op = step->kind == WEFT__STEP_TRANSFER ? "transfer" : step->base.op->name;
-    weft__text_add(text, "  %3zu  %s  %s", number, plan->devices->device[step->device].id, op);
+    weft__text_add(text, "  %3zu%s  %s  %s", number, step->loop ? " |" : "",
+                   plan->devices->device[step->device].id, op);
     if (step->support.variant[0]) weft__text_add(text, " [%s]", step->support.variant);
     if (*step->base.attrs) weft__text_add(text, " %s", step->base.attrs);
     weft__text_add(text, "  # %s\n         ", step->base.path);

@@ -8,18 +8,22 @@
 #include "base/fail.h"
 #include "graph/dim.h"
 
-static uint64_t offset_of(const weft__plan *plan, const weft__step *step, uint32_t i, int64_t batch)
+typedef struct moment { /* of a run: the batch, and the turn of the loop */
+    int64_t batch, turn;
+} moment;
+
+static uint64_t offset_of(const weft__plan *plan, const weft__step *step, uint32_t i, moment now)
 {
-    uint64_t elements = (uint64_t)weft__affine_at(step->view[i].offset, batch);
+    uint64_t elements = (uint64_t)weft__view_begin(&step->view[i], now.batch, now.turn);
     return plan->slot[step->slot[i]].bind.offset +
            elements * weft_dtype_size(step->view[i].spec.dtype);
 }
 
 /* Writes the segment's binds; another generation if anything is not as in its last run. */
-static void fill_binds(weft__plan *plan, weft__segment *segment, int64_t batch)
+static void fill_binds(weft__plan *plan, weft__segment *segment, moment when)
 {
     uint64_t epoch = plan->devices->device[segment->device].epoch;
-    int changed = segment->batch != batch || segment->epoch != epoch;
+    int changed = segment->batch != when.batch || segment->epoch != epoch;
     weft_bind *bind = segment->bind;
     for (uint32_t s = 0; s < segment->n; s++) {
         const weft__step *step = plan->step[segment->first + s];
@@ -27,13 +31,13 @@ static void fill_binds(weft__plan *plan, weft__segment *segment, int64_t batch)
             weft_bind now = { 0 };
             if (step->slot[i])
                 now = (weft_bind){ plan->slot[step->slot[i]].bind.buf,
-                                   offset_of(plan, step, i, batch) };
+                                   offset_of(plan, step, i, when) };
             changed |= now.buf != bind->buf || now.offset != bind->offset;
             *bind = now;
         }
     }
     segment->generation += changed != 0;
-    segment->batch = batch;
+    segment->batch = when.batch;
     segment->epoch = epoch;
 }
 
@@ -58,23 +62,27 @@ static weft_status run_transfer(weft__plan *plan, const weft__segment *segment, 
                               bytes);
 }
 
+static weft_status run_segment(weft__plan *plan, weft__segment *segment, moment now)
+{
+    const weft__device *device = &plan->devices->device[segment->device];
+    fill_binds(plan, segment, now);
+    if (segment->transfer) return run_transfer(plan, segment, now.batch);
+    weft_run run = { .struct_size = sizeof run,
+                     .n_binds = segment->n_binds,
+                     .batch = now.batch,
+                     .binds = segment->bind,
+                     .generation = segment->generation };
+    return device->backend->run(device->dev, segment->exe, &run);
+}
+
 static weft_status run_segments(weft__plan *plan, size_t begin, size_t end, int64_t batch)
 {
     weft_status st = WEFT_OK;
     for (size_t i = begin; i < end && !st; i++) {
         weft__segment *segment = &plan->segment[i];
-        const weft__device *device = &plan->devices->device[segment->device];
-        fill_binds(plan, segment, batch);
-        if (segment->transfer) {
-            st = run_transfer(plan, segment, batch);
-            continue;
-        }
-        weft_run run = { .struct_size = sizeof run,
-                         .n_binds = segment->n_binds,
-                         .batch = batch,
-                         .binds = segment->bind,
-                         .generation = segment->generation };
-        st = device->backend->run(device->dev, segment->exe, &run);
+        int64_t turns = segment->loop ? plan->loop[segment->loop].times : 1;
+        for (int64_t turn = 0; turn < turns && !st; turn++)
+            st = run_segment(plan, segment, (moment){ batch, turn });
     }
     return st;
 }
@@ -89,15 +97,42 @@ static weft_status upload(weft__plan *plan)
     return st;
 }
 
+/* A variable that another device of the session has assigned comes through the model; and before
+ * somebody else's values join the device's in the pack, those come home. */
+static weft_status fetch(weft__plan *plan)
+{
+    weft__pack *pack = plan->devices->pack;
+    if (pack && weft__pack_stale(pack)) return weft__devices_pull(plan->devices, NULL);
+    for (size_t i = 1; i < plan->n_slots; i++)
+        if (plan->slot[i].kind == WEFT__SLOT_VARIABLE && !plan->slot[i].copy->generation)
+            return weft__devices_pull(plan->devices, NULL);
+    return WEFT_OK;
+}
+
+/* The devices have new values. The plan's prologue does not depend on them, and its copies are
+ * those values, unless another device has a copy, too. */
+static void note_written(weft__plan *plan, const weft__plan_call *call)
+{
+    int others = 0;
+    if (!plan->n_written) return;
+    for (size_t i = 0; i < plan->n_written; i++)
+        others |= weft__devices_wrote(plan->devices, plan->slot[plan->written[i]].copy);
+    if (!call->model) return;
+    uint64_t grown = weft__model_wrote(call->model);
+    if (!others) plan->variables_seen += grown;
+}
+
 static weft_status run_prologue(weft__plan *plan, const weft__plan_call *call)
 {
     uint64_t generation = 0;
     weft_status st = WEFT_OK;
     if (call->model) {
-        generation = weft__model_generation(call->model);
+        generation = weft__model_generation(call->model) + plan->devices->own;
         if (plan->prologue_done && generation == plan->variables_seen) return WEFT_OK;
+        if ((st = fetch(plan))) return st;
         weft__model_read_lock(call->model);
-        generation = weft__model_generation(call->model);
+        generation = weft__model_generation(call->model) + plan->devices->own;
+        if (plan->devices->pack) weft__pack_gather(plan->devices->pack);
         st = upload(plan);
         weft__model_read_unlock(call->model);
     } else if (plan->prologue_done) {
@@ -145,9 +180,9 @@ static weft_status run_bound(weft__plan *plan, const weft__plan_call *call)
     weft_status st;
     if ((st = weft__bind(plan, call))) return st;
     if ((st = run_prologue(plan, call))) return st;
-    if ((st = run_segments(plan, plan->n_prologue_segments, plan->n_segments, call->batch)))
-        return st;
-    return read_outputs(plan, call);
+    st = run_segments(plan, plan->n_prologue_segments, plan->n_segments, call->batch);
+    note_written(plan, call);
+    return st ? st : read_outputs(plan, call);
 }
 
 /* Batch 0 runs nothing: every output must be empty, too. */

@@ -36,9 +36,17 @@ out:
     return st;
 }
 
-static weft_status lower(const weft_session *session, const weft_spec *inputs, weft__graph **graph)
+weft_status weft__session_graph(weft_session *session, weft__purpose purpose,
+                                const weft_spec *inputs, weft__graph **graph)
 {
-    return weft__model_lower(session->model, &(weft__lower_request){ .inputs = inputs }, graph);
+    weft__graph *plain = NULL;
+    const weft__lower_request request = { .inputs = inputs };
+    if (purpose != WEFT__PREDICT) return session->make_graph(session, purpose, inputs, graph);
+    if (!session->devices->pack) return weft__model_lower(session->model, &request, graph);
+    weft_status st = weft__model_lower(session->model, &request, &plain);
+    if (!st) st = weft__pack_apply(session->devices->pack, plain, NULL, 0, graph);
+    weft__graph_destroy(&plain);
+    return st;
 }
 
 static void drop_plan(weft_session *session, weft__session_plan *entry)
@@ -61,74 +69,121 @@ static weft__session_plan *free_entry(weft_session *session)
     return oldest;
 }
 
-static weft_status make_plan(weft_session *session, const weft_spec *inputs, weft__plan **result)
+static weft_status make_plan(weft_session *session, const weft__session_plan *wanted,
+                             weft__plan **result)
 {
-    uint32_t n = weft_model_n_inputs(session->model);
     weft__graph *graph = NULL;
-    weft__plan *plan = NULL;
-    weft_spec *key = weft__alloc_n(n, sizeof *key);
+    weft__session_plan made = *wanted;
     weft_status st = WEFT_E_NOMEM;
-    if (!key) return st;
-    if (n) memcpy(key, inputs, n * sizeof *key);
-    if ((st = lower(session, inputs, &graph))) goto out;
-    if ((st = weft__plan_create(graph, session->devices, &session->options, &plan))) goto out;
-    weft__session_plan *entry = free_entry(session);
-    *entry = (weft__session_plan){ key, plan, ++session->clock };
-    key = NULL;
-    *result = plan;
+    if (!(made.inputs = weft__alloc_n(wanted->n_inputs, sizeof *made.inputs))) return st;
+    if (wanted->n_inputs)
+        memcpy(made.inputs, wanted->inputs, wanted->n_inputs * sizeof *made.inputs);
+    if ((st = weft__session_graph(session, wanted->purpose, wanted->inputs, &graph))) goto out;
+    if (graph->n_assigns && (st = weft__session_hold(session))) goto out;
+    if ((st = weft__plan_create(graph, session->devices, &session->options, &made.plan))) goto out;
+    made.used = ++session->clock;
+    *free_entry(session) = made;
+    made.inputs = NULL;
+    *result = made.plan;
 out:
     weft__graph_destroy(&graph);
-    weft__free(key);
+    weft__free(made.inputs);
     return st;
 }
 
-static weft_status find_plan(weft_session *session, const weft_spec *inputs, weft__plan **plan)
+static int same_plan(const weft__session_plan *a, const weft__session_plan *b)
 {
-    uint32_t n = weft_model_n_inputs(session->model);
+    if (a->purpose != b->purpose || a->n_inputs != b->n_inputs) return 0;
+    for (uint32_t i = 0; i < a->n_inputs; i++)
+        if (!weft__spec_equal(&a->inputs[i], &b->inputs[i])) return 0;
+    return 1;
+}
+
+weft_status weft__session_plan_for(weft_session *session, weft__purpose purpose,
+                                   const weft_spec *inputs, uint32_t n_inputs, weft__plan **plan)
+{
+    /* only read, and copied by make_plan */
+    const weft__session_plan wanted = { .purpose = purpose,
+                                        .inputs = (weft_spec *)(uintptr_t)inputs,
+                                        .n_inputs = n_inputs };
     for (uint32_t i = 0; i < session->n_plans; i++) {
         weft__session_plan *entry = &session->plan[i];
-        uint32_t same = 0;
-        while (same < n && weft__spec_equal(&entry->inputs[same], &inputs[same]))
-            same++;
-        if (same < n) continue;
+        if (!same_plan(entry, &wanted)) continue;
         entry->used = ++session->clock;
         *plan = entry->plan;
         return WEFT_OK;
     }
-    return make_plan(session, inputs, plan);
+    return make_plan(session, &wanted, plan);
 }
 
-/* The specs of a model that leaves no dimension open. *known = 0 if it does. */
-static weft_status fixed_specs(const weft_session *session, weft_spec **specs, int *known)
+static weft_status find_plan(weft_session *session, const weft_spec *inputs, weft__plan **plan)
+{
+    return weft__session_plan_for(session, WEFT__PREDICT, inputs,
+                                  weft_model_n_inputs(session->model), plan);
+}
+
+void weft__session_drop_plans(weft_session *session)
+{
+    for (uint32_t i = 0; i < session->n_plans; i++)
+        drop_plan(session, &session->plan[i]);
+    session->n_plans = 0;
+}
+
+/* Makes the plan of a model that leaves no dimension open, so that its errors come early. */
+static weft_status plan_ahead(weft_session *session)
 {
     uint32_t n = weft_model_n_inputs(session->model);
-    weft_status st = WEFT_OK;
-    *known = 1;
-    if (!(*specs = weft__alloc_n(n, sizeof **specs))) return WEFT_E_NOMEM;
+    weft__plan *plan;
+    int known = 1;
+    weft_spec *specs = weft__alloc_n(n, sizeof *specs);
+    weft_status st = specs ? WEFT_OK : WEFT_E_NOMEM;
     for (uint32_t i = 0; i < n && !st; i++) {
-        st = weft_model_input(session->model, i, NULL, &(*specs)[i]);
-        for (int32_t k = 0; k < (*specs)[i].rank; k++)
-            if ((*specs)[i].dim[k] == WEFT_ANY) *known = 0;
+        st = weft_model_input(session->model, i, NULL, &specs[i]);
+        for (int32_t k = 0; k < specs[i].rank; k++)
+            if (specs[i].dim[k] == WEFT_ANY) known = 0;
     }
+    if (!st && known) st = find_plan(session, specs, &plan);
+    weft__free(specs);
     return st;
 }
 
-/* The plan of a model without unknown dimensions, else that of the last run. */
-static weft_status any_plan(weft_session *session, weft__plan **plan)
+weft_status weft__session_pull(weft_session *session)
 {
-    weft_spec *specs = NULL;
-    int known;
-    weft_status st = fixed_specs(session, &specs, &known);
-    *plan = session->last;
-    if (!st && known) st = find_plan(session, specs, plan);
-    weft__free(specs);
+    pthread_mutex_lock(&session->lock);
+    weft_status st = weft__devices_pull(session->devices, NULL);
+    pthread_mutex_unlock(&session->lock);
+    return st;
+}
+
+static weft_status pull(void *user)
+{
+    return weft__session_pull(user);
+}
+
+weft_status weft__session_hold(weft_session *session)
+{
+    if (session->holds) return WEFT_OK;
+    weft_status st = weft__model_claim(session->model, &(weft__holder){ pull, session });
+    session->holds = !st;
+    return st;
+}
+
+weft_status weft__session_run(weft_session *session, weft__plan *plan, const weft__plan_call *call)
+{
+    weft_status st = weft__model_pull(session->model, session);
+    if (st) return st;
+    pthread_mutex_lock(&session->lock);
+    session->last = plan;
+    session->last_batch = call->batch;
+    session->runs++;
+    st = weft__plan_run(plan, call);
+    pthread_mutex_unlock(&session->lock);
     return st;
 }
 
 weft_status weft_session_create(weft_model *model, const char *devices, const char *options,
                                 weft_session **result)
 {
-    weft__plan *plan;
     weft_status st = WEFT_E_NOMEM;
     if (!result) return weft_fail(WEFT_E_ARG, "weft_session_create: session is NULL");
     *result = NULL;
@@ -136,6 +191,7 @@ weft_status weft_session_create(weft_model *model, const char *devices, const ch
     weft_session *session = weft__alloc(sizeof *session);
     if (!session) return st;
     session->model = weft__model_ref(model);
+    pthread_mutex_init(&session->lock, NULL); /* a plain mutex cannot fail */
     if ((st = read_options(options, &session->options))) goto out;
     if (session->options.f64 && devices && *devices && strcmp(devices, "cpu") &&
         strcmp(devices, "cpu:0") && strcmp(devices, "best")) {
@@ -149,7 +205,7 @@ weft_status weft_session_create(weft_model *model, const char *devices, const ch
     if ((st = weft__devices_open(weft__model_context(model), session->options.f64 ? "cpu" : devices,
                                  session->options.strict, &session->devices)))
         goto out;
-    if ((st = any_plan(session, &plan))) goto out;
+    if ((st = plan_ahead(session))) goto out;
     *result = session;
     session = NULL;
 out:
@@ -161,9 +217,15 @@ void weft_session_destroy(weft_session **session)
 {
     weft_session *old = session ? *session : NULL;
     if (!old) return;
-    for (uint32_t i = 0; i < old->n_plans; i++)
-        drop_plan(old, &old->plan[i]);
+    if (old->holds) {
+        /* a value that cannot be read any more stays what it was; there is nobody to tell */
+        weft__session_pull(old);
+        weft__model_release(old->model, old);
+    }
+    weft__session_drop_plans(old);
+    pthread_mutex_destroy(&old->lock);
     weft__devices_close(&old->devices);
+    if (old->drop_trainer) old->drop_trainer(old); /* devices have copies of its variables */
     weft_model_destroy(&old->model);
     weft__free(old);
     *session = NULL;
@@ -175,7 +237,8 @@ weft_status weft__session_resolve(weft_session *session, const weft_array *const
     weft_status st = WEFT_E_NOMEM;
     if (!session) return weft_fail(WEFT_E_ARG, "a run: session is NULL");
     if (!inputs && n_inputs)
-        return weft_fail(WEFT_E_ARG, "a run: inputs is NULL, not %u arrays", n_inputs);
+        return weft_fail(WEFT_E_ARG, "a run: inputs is NULL, not %u array%s", n_inputs,
+                         n_inputs == 1 ? "" : "s");
     weft_spec *specs = weft__alloc_n(n_inputs, sizeof *specs);
     if (!specs) return st;
     if ((st = weft__inputs_check(session->model, inputs, n_inputs, specs, batch))) goto out;
@@ -192,78 +255,11 @@ weft_status weft_session_run(weft_session *session, const weft_array *const *inp
     int64_t batch;
     weft_status st = weft__session_resolve(session, inputs, n_inputs, &plan, &batch);
     if (!st && !outputs && n_outputs)
-        st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u arrays", n_outputs);
+        st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u array%s", n_outputs,
+                       n_outputs == 1 ? "" : "s");
     if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch))) return st;
-    session->last = plan;
-    session->last_batch = batch;
-    session->runs++;
-    return weft__plan_run(plan, &(weft__plan_call){ session->model, inputs, outputs, batch });
-}
-
-static weft_status print_graph(weft_session *session, weft_plan_stage stage, weft__text *text)
-{
-    weft__graph *graph = NULL, *placed = NULL;
-    weft_spec *specs = NULL;
-    int known;
-    weft_status st;
-    if ((st = fixed_specs(session, &specs, &known))) goto out;
-    if (!known && session->last)
-        for (uint32_t i = 0; i < session->n_plans; i++)
-            if (session->plan[i].plan == session->last)
-                memcpy(specs, session->plan[i].inputs,
-                       weft_model_n_inputs(session->model) * sizeof *specs);
-    if ((st = lower(session, specs, &graph))) goto out;
-    if (stage == WEFT_PLAN_GRAPH) {
-        weft__graph_print(graph, text);
-    } else {
-        if (!known && !session->last)
-            st = weft_fail(
-                WEFT_E_SHAPE,
-                "model \"%s\" has dimensions that are known only when it runs; run it once, "
-                "then ask for its plan",
-                weft_model_name(session->model));
-        else if (!(st = weft__place(graph, session->devices, session->options.strict, &placed)))
-            weft__placed_print(placed, session->devices, text);
-    }
-out:
-    weft__graph_destroy(&graph);
-    weft__graph_destroy(&placed);
-    weft__free(specs);
-    return st;
-}
-
-static weft_status print_steps(weft_session *session, int64_t batch, weft__text *text)
-{
-    weft__plan *plan;
-    weft_status st = any_plan(session, &plan);
-    if (st) return st;
-    if (!plan)
-        return weft_fail(
-            WEFT_E_SHAPE,
-            "model \"%s\" has dimensions that are known only when it runs; run it once, "
-            "then ask for its plan",
-            weft_model_name(session->model));
-    return weft__plan_print(plan, batch, text);
-}
-
-weft_status weft_session_plan(weft_session *session, int64_t batch, weft_plan_stage stage,
-                              FILE *file)
-{
-    weft__text text = { 0 };
-    weft_status st;
-    if (!session || !file)
-        return weft_fail(WEFT_E_ARG, "weft_session_plan: %s is NULL", session ? "file" : "session");
-    if (batch < 0 || stage < WEFT_PLAN_GRAPH || stage > WEFT_PLAN_STEPS)
-        return weft_fail(WEFT_E_ARG,
-                         "plan: batch %" PRId64 ", stage %d; a batch is 0 or more, a stage 1 to 3",
-                         batch, stage);
-    st = stage == WEFT_PLAN_STEPS ? print_steps(session, batch, &text)
-                                  : print_graph(session, stage, &text);
-    if (!st && text.failed) st = WEFT_E_NOMEM;
-    if (!st && text.n && fwrite(text.s, 1, text.n, file) != text.n)
-        st = weft_fail(WEFT_E_IO, "the plan cannot be written to its file");
-    weft__text_finish(&text);
-    return st;
+    return weft__session_run(session, plan,
+                             &(weft__plan_call){ session->model, inputs, outputs, batch });
 }
 
 weft_status weft_session_get_stats(const weft_session *session, weft_session_stats *stats)

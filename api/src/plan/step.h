@@ -10,6 +10,7 @@ typedef struct weft__step {
     weft__step_kind kind;
     uint32_t device, reserved;
     int prologue, in_place;
+    uint32_t loop;            /* of the plan; 0 = none */
     const weft__attrs *attrs; /* of the node; the empty set for copies */
     const weft__node *node;   /* OP: borrowed from the plan's graph */
     weft_support support;     /* the backend's answer */

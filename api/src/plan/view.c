@@ -39,6 +39,14 @@ weft__affine weft__affine_sum(weft__affine a, weft__affine b)
     return (weft__affine){ a.fixed + b.fixed, a.batch + b.batch };
 }
 
+int64_t weft__view_begin(const weft__view *view, int64_t batch, int64_t step)
+{
+    int64_t begin = weft__affine_at(view->offset, batch);
+    if (step) begin += step * weft__affine_at(view->advance, batch);
+    if (step & 1) begin += weft__affine_at(view->flip, batch);
+    return begin;
+}
+
 int weft__view_dense(const weft_spec *spec, weft__view *view)
 {
     int64_t stride = 1;
@@ -104,10 +112,17 @@ weft_layout weft__view_classify(const weft__view *view, weft_operand *operand)
     return result.layout;
 }
 
+static int same_affine(weft__affine a, weft__affine b)
+{
+    return a.fixed == b.fixed && a.batch == b.batch;
+}
+
 int weft__view_same(const weft__view *a, const weft__view *b)
 {
     if (!weft__spec_equal(&a->spec, &b->spec)) return 0;
-    if (a->offset.fixed != b->offset.fixed || a->offset.batch != b->offset.batch) return 0;
+    if (!same_affine(a->offset, b->offset) || !same_affine(a->advance, b->advance) ||
+        !same_affine(a->flip, b->flip))
+        return 0;
     for (int32_t i = 0; i < a->spec.rank; i++)
         if (a->spec.dim[i] != 1 && a->stride[i] != b->stride[i]) return 0;
     return 1;
@@ -136,6 +151,8 @@ int weft__view_reshape(const weft__view *src, const weft_spec *to, weft__view *d
     if (!weft__view_dense(to, &result)) return 0;
     result.spec.dtype = src->spec.dtype;
     result.offset = src->offset;
+    result.advance = src->advance;
+    result.flip = src->flip;
     if (weft__view_classify(src, NULL) != WEFT_DENSE) {
         int n = merge(src, g);
         for (int i = 0; i < n; i++)
@@ -189,6 +206,18 @@ void weft__view_broadcast(const weft__view *src, const weft_spec *to, weft__view
         int kept = i >= more && src->spec.dim[i - more] == to->dim[i];
         result.stride[i] = kept ? src->stride[i - more] : 0;
     }
+    *dst = result;
+}
+
+void weft__view_at(const weft__view *src, int32_t axis, int64_t at, weft__view *dst)
+{
+    weft__view result = *src;
+    int32_t behind = src->spec.rank - axis - 1;
+    result.spec.rank--;
+    memmove(&result.spec.dim[axis], &src->spec.dim[axis + 1], (size_t)behind * sizeof(int64_t));
+    memmove(&result.stride[axis], &src->stride[axis + 1], (size_t)behind * sizeof(int64_t));
+    result.spec.dim[result.spec.rank] = result.stride[result.spec.rank] = 0;
+    result.offset = weft__affine_sum(src->offset, weft__affine_of(src->stride[axis], at));
     *dst = result;
 }
 

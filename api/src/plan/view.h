@@ -11,6 +11,8 @@ typedef struct weft__view {
     weft_spec spec;
     int64_t stride[WEFT_MAX_RANK]; /* in elements; 0 repeats */
     weft__affine offset;           /* of the first element, in elements */
+    /* In step t of a loop the offset is offset + t * advance, and flip more if t is odd. */
+    weft__affine advance, flip;
 } weft__view;
 
 /* INT64_MAX if it is larger than that. Batches for which a plan's sizes in bytes are too large for
@@ -18,6 +20,8 @@ typedef struct weft__view {
 int64_t weft__affine_at(weft__affine a, int64_t batch);
 weft__affine weft__affine_of(int64_t dim, int64_t times); /* dim * times, dim a symbolic size */
 weft__affine weft__affine_sum(weft__affine a, weft__affine b);
+/* Where the view begins in that step of its loop (0 outside of loops), in elements. */
+int64_t weft__view_begin(const weft__view *view, int64_t batch, int64_t step);
 
 /* Row-major without gaps, at offset 0. 0 if it has no symbolic form (B * B). */
 int weft__view_dense(const weft_spec *spec, weft__view *view);
@@ -37,6 +41,8 @@ void weft__view_untranspose(const weft__view *src, const int64_t *perm, weft__vi
 int weft__view_slice(const weft__view *src, const int64_t *begin, const int64_t *step,
                      const weft_spec *to, weft__view *dst);
 void weft__view_broadcast(const weft__view *src, const weft_spec *to, weft__view *dst);
+/* Position `at` of axis of src, without that axis. */
+void weft__view_at(const weft__view *src, int32_t axis, int64_t at, weft__view *dst);
 /* The part of src at position `at` of axis, of shape `to`: an input of a concat. */
 int weft__view_part(const weft__view *src, int32_t axis, weft__affine at, const weft_spec *to,
                     weft__view *dst);

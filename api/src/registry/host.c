@@ -47,12 +47,22 @@ static void host_parallel_for(const weft_host *host, uint64_t n, uint64_t grain,
     weft__parallel_for(context_of(host)->threads, n, grain, fn, user);
 }
 
+static const void *find_extension(const weft_ext *list, const char *id)
+{
+    for (; list->id; list++)
+        if (!strcmp(list->id, id)) return list->data;
+    return NULL;
+}
+
+/* The core's, then what the backends bring. */
 static const void *host_extension(const weft_host *host, const char *id)
 {
-    (void)host;
-    for (const weft_ext *e = weft__host_extensions; id && e->id; e++)
-        if (!strcmp(e->id, id)) return e->data;
-    return NULL;
+    const weft_context *ctx = context_of(host);
+    const void *found = id ? find_extension(weft__host_extensions, id) : NULL;
+    for (size_t i = 0; id && !found && i < ctx->n_providers; i++)
+        if (WEFT_HAS(ctx->provider[i].backend, services))
+            found = find_extension(ctx->provider[i].backend->services, id);
+    return found;
 }
 
 void weft__host_init(weft_context *ctx)
@@ -75,20 +85,18 @@ void weft__host_init(weft_context *ctx)
     };
 }
 
-void weft__context_warn(weft_context *ctx, const char *format, ...)
+weft_status weft__context_say(weft_context *ctx, weft_log_level level, const char *format, ...)
 {
     enum { MOST = 1000 };
-    weft__text text = { 0 };
-    char brief[512];
+    char text[2048], *message;
     va_list args;
     va_start(args, format);
-    int n = weft__vformat(brief, sizeof brief, format, args);
+    int n = weft__vformat(text, sizeof text, format, args);
     va_end(args);
-    if (n < 0 || ctx->n_early >= MOST) return;
-    weft__text_add(&text, "%s", brief);
-    if (weft__grow(&ctx->early, ctx->n_early, &ctx->cap_early, sizeof *ctx->early) == WEFT_OK) {
-        char *message = weft__text_take(&text);
-        if (message) ctx->early[ctx->n_early++] = (weft__early){ WEFT_LOG_WARN, message };
-    }
-    weft__text_finish(&text);
+    if (n < 0 || ctx->n_early >= MOST) return WEFT_OK;
+    if (weft__grow(&ctx->early, ctx->n_early, &ctx->cap_early, sizeof *ctx->early))
+        return WEFT_E_NOMEM;
+    if (!(message = weft__strdup(text))) return WEFT_E_NOMEM;
+    ctx->early[ctx->n_early++] = (weft__early){ level, message };
+    return WEFT_OK;
 }

@@ -10,6 +10,7 @@
 typedef struct weft__entry {
     char *path, *reason;       /* reason NULL: loaded */
     const weft_plugin *plugin; /* NULL if refused before its head was checked */
+    int unwanted;              /* refused because the user switched it off */
     uint64_t device, inode;    /* of the file; 0, 0 = none */
 } weft__entry;
 
@@ -49,7 +50,8 @@ struct weft_context {
     size_t n_early, cap_early; /* said before there was a callback */
     int trust, threads;        /* threads: of parallel_for, 0 = as many as OpenMP wants */
     char *plugin_path;
-    weft__text searched; /* "dir, dir", for errors */
+    weft_log_level refusal; /* while loading: how loud a refused file is told */
+    weft__text searched;    /* "dir, dir", for errors */
     weft__entry *entry;
     size_t n_entries, cap_entries;
     weft__table ops, layers;
@@ -65,9 +67,9 @@ struct weft_context {
 
 /* host.c */
 void weft__host_init(weft_context *ctx);
-/* A warning while plugins load: kept for the callback that is set later. */
-void weft__context_warn(weft_context *ctx, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Something about plugins while they load: kept for the callback that is set later. */
+weft_status weft__context_say(weft_context *ctx, weft_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* table.c: WEFT_OK and *taken NULL, or the name of the plugin that had it before. */
 weft_status weft__table_add(weft__table *table, const weft__class *row, const char **taken);

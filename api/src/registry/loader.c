@@ -46,13 +46,21 @@ static weft_status add_entry(weft_context *ctx, const char *path, weft__entry **
     return WEFT_OK;
 }
 
+/* Somebody who names a directory wants its plugins; what the user switched off, or what is not for
+ * this machine among the installed ones, is told on demand. */
+static weft_status tell(weft_context *ctx, const weft__entry *entry)
+{
+    return weft__context_say(ctx, entry->unwanted ? WEFT_LOG_DEBUG : ctx->refusal,
+                             "plugin %s is refused: %s", entry->path, entry->reason);
+}
+
 /* Turns the failure that was just recorded into the entry's reason; want of memory stays a
  * failure. */
-static weft_status refuse(weft__entry *entry, weft_status st)
+static weft_status refuse(weft_context *ctx, weft__entry *entry, weft_status st)
 {
     if (st == WEFT_E_NOMEM) return st;
-    entry->reason = weft__strdup(weft_error());
-    return entry->reason ? WEFT_OK : WEFT_E_NOMEM;
+    if (!(entry->reason = weft__strdup(weft_error()))) return WEFT_E_NOMEM;
+    return tell(ctx, entry);
 }
 
 static weft_status report_refused(weft_context *ctx, const char *path, weft_status st)
@@ -65,7 +73,7 @@ static weft_status report_refused(weft_context *ctx, const char *path, weft_stat
         return failed ? failed : st;
     }
     entry->reason = reason;
-    return WEFT_OK;
+    return tell(ctx, entry);
 }
 
 /* ---- one plugin
@@ -103,11 +111,11 @@ static weft_status start(weft_context *ctx, const weft_plugin *plugin)
 static weft_status admit(weft_context *ctx, weft__entry *entry)
 {
     weft_status st;
-    if (weft__disabled(entry->plugin->name))
+    if ((entry->unwanted = weft__disabled(entry->plugin->name)))
         st = weft_fail(WEFT_E_ARG, "is switched off by WEFT_DISABLE");
     else if (!(st = check_alone(ctx, entry)) && !(st = weft__plugin_check(entry->plugin)))
         st = start(ctx, entry->plugin);
-    if (st) return refuse(entry, st);
+    if (st) return refuse(ctx, entry, st);
     return weft__register_plugin(ctx, entry->plugin);
 }
 
@@ -122,7 +130,7 @@ static weft_status load_builtin(weft_context *ctx)
             entry->plugin = *p;
             st = admit(ctx, entry);
         } else {
-            st = refuse(entry, st);
+            st = refuse(ctx, entry, st);
         }
         if (st) return st;
     }
@@ -154,7 +162,8 @@ static weft_status open_file(const weft_context *ctx, const char *path, weft__en
     weft_status st;
     if (stat(path, &info)) return weft_fail(WEFT_E_IO, "cannot be looked at: %s", strerror(errno));
     if (!S_ISREG(info.st_mode)) return weft_fail(WEFT_E_IO, "is no regular file");
-    if (disabled_by_stem(path)) return weft_fail(WEFT_E_ARG, "is switched off by WEFT_DISABLE");
+    if ((entry->unwanted = disabled_by_stem(path)))
+        return weft_fail(WEFT_E_ARG, "is switched off by WEFT_DISABLE");
     entry->device = (uint64_t)info.st_dev;
     entry->inode = (uint64_t)info.st_ino;
     if (!ctx->trust) {
@@ -179,7 +188,7 @@ static weft_status load_file(weft_context *ctx, const char *path)
         st = weft_fail(WEFT_E_ARG, "leads to %s, which does not end in .so", real);
     else
         st = open_file(ctx, real, entry);
-    if (st) return refuse(entry, st);
+    if (st) return refuse(ctx, entry, st);
     return admit(ctx, entry);
 }
 
@@ -239,35 +248,6 @@ static weft_status load_folder(weft_context *ctx, const char *folder)
     return st;
 }
 
-/* One element of a path: a folder, or a single file. */
-static weft_status load_from(weft_context *ctx, const char *path)
-{
-    char real[PATH_MAX];
-    struct stat info;
-    if (!realpath(path, real) || stat(real, &info)) {
-        weft_status st =
-            weft_fail(WEFT_E_NOTFOUND, "cannot be searched for plugins: %s", strerror(errno));
-        return report_refused(ctx, path, st);
-    }
-    return S_ISDIR(info.st_mode) ? load_folder(ctx, real) : load_file(ctx, path);
-}
-
-/* "dir:dir"; empty elements are left out, they never mean the working directory. */
-static weft_status load_path(weft_context *ctx, const char *path)
-{
-    weft_status st = WEFT_OK;
-    while (path && *path && !st) {
-        size_t n = strcspn(path, ":");
-        if (n) {
-            char *one = weft__strndup(path, n);
-            st = one ? load_from(ctx, one) : WEFT_E_NOMEM;
-            weft__free(one);
-        }
-        path += n + (path[n] == ':');
-    }
-    return st;
-}
-
 /* weft/plugins-<major> beside the file that holds this code. 0 = there is none. */
 static int installed_folder(char *folder, size_t size)
 {
@@ -288,10 +268,51 @@ static int installed_folder(char *folder, size_t size)
     return n > 0 && (size_t)n < size && realpath(folder, real) != NULL;
 }
 
+static int is_installed(const char *real)
+{
+    char folder[PATH_MAX + 32], installed[PATH_MAX];
+    return installed_folder(folder, sizeof folder) && realpath(folder, installed) &&
+           !strcmp(real, installed);
+}
+
+/* One element of a path: a folder, or a single file. */
+static weft_status load_from(weft_context *ctx, const char *path)
+{
+    char real[PATH_MAX];
+    struct stat info;
+    if (!realpath(path, real) || stat(real, &info)) {
+        weft_status st =
+            weft_fail(WEFT_E_NOTFOUND, "cannot be searched for plugins: %s", strerror(errno));
+        return report_refused(ctx, path, st);
+    }
+    if (!S_ISDIR(info.st_mode)) return load_file(ctx, path);
+    ctx->refusal = is_installed(real) ? WEFT_LOG_DEBUG : WEFT_LOG_WARN;
+    weft_status st = load_folder(ctx, real);
+    ctx->refusal = WEFT_LOG_WARN;
+    return st;
+}
+
+/* "dir:dir"; empty elements are left out, they never mean the working directory. */
+static weft_status load_path(weft_context *ctx, const char *path)
+{
+    weft_status st = WEFT_OK;
+    while (path && *path && !st) {
+        size_t n = strcspn(path, ":");
+        if (n) {
+            char *one = weft__strndup(path, n);
+            st = one ? load_from(ctx, one) : WEFT_E_NOMEM;
+            weft__free(one);
+        }
+        path += n + (path[n] == ':');
+    }
+    return st;
+}
+
 static weft_status load_all(weft_context *ctx)
 {
     char folder[PATH_MAX + 32];
     weft_status st;
+    ctx->refusal = WEFT_LOG_WARN;
     if ((st = weft__register_ops(ctx, weft__core_ops, "weft"))) return st;
     if ((st = load_builtin(ctx))) return st;
     if ((st = load_path(ctx, ctx->plugin_path))) return st;

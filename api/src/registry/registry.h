@@ -6,6 +6,7 @@
 #include <weft/context.h>
 #include <weft/format.h>
 #include "base/log.h"
+#include "base/text.h"
 
 /* The core's own op classes (graph/ops): registered by every context before plugins. Ends with
  * NULL. The registry must not include graph headers: the graph room defines this table. */
@@ -24,6 +25,10 @@ const weft_layer_class *weft__find_layer_class(const weft_context *ctx, const ch
 /* "no layer class \"X\"; did you mean ...; plugins that were refused: ..." as WEFT_E_NOTFOUND. */
 weft_status weft__fail_no_layer_class(const weft_context *ctx, const char *name);
 weft_status weft__fail_no_op(const weft_context *ctx, const char *name);
+/* For the texts of what was not found. "; the plugin <file> is refused: <reason>" for files that
+ * seem to be meant; "<before>2 plugin files were refused; `weft plugins` says why", or nothing. */
+void weft__tell_refused_like(const weft_context *ctx, const char *class_name, weft__text *text);
+void weft__tell_refused(const weft_context *ctx, const char *before, weft__text *text);
 uint32_t weft__n_formats(const weft_context *ctx);
 const weft_format *weft__format(const weft_context *ctx, uint32_t i);
 /* ops' attrs with what the host adds (`then` for WEFT_OP_EPILOGUE); lives as long as the

@@ -1,5 +1,7 @@
 /* Tables of what plugins brought, and how names are looked up in them. */
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/suggest.h"
@@ -101,8 +103,9 @@ static weft_status add_class(weft_context *ctx, weft__table *table, weft__class 
     weft_status st = weft__table_add(table, row, &taken);
     if (st || taken) weft__free(row->attrs);
     if (taken)
-        weft__context_warn(ctx, "%s %s of plugin %s is not used: %s came first with that name",
-                           kind, row->name, row->from, taken);
+        st = weft__context_say(ctx, WEFT_LOG_WARN,
+                               "%s %s of plugin %s is not used: %s came first with that name", kind,
+                               row->name, row->from, taken);
     return st;
 }
 
@@ -124,9 +127,11 @@ static weft_status register_backends(weft_context *ctx, const weft_plugin *plugi
         for (size_t i = 0; i < ctx->n_providers; i++)
             taken = taken || !strcmp(ctx->provider[i].backend->id, (*b)->id);
         if (taken) {
-            weft__context_warn(
-                ctx, "backend %s of plugin %s is not used: another came first with that name",
-                (*b)->id, plugin->name);
+            weft_status st = weft__context_say(
+                ctx, WEFT_LOG_WARN,
+                "backend %s of plugin %s is not used: another came first with that name", (*b)->id,
+                plugin->name);
+            if (st) return st;
             continue;
         }
         if (weft__grow(&ctx->provider, ctx->n_providers, &ctx->cap_providers,
@@ -228,6 +233,40 @@ static void add_plugins(weft__text *text, const weft_context *ctx)
             weft__text_add(text, "%s%s: %s", refused == 1 ? "; refused: " : "; ",
                            ctx->entry[i].path, ctx->entry[i].reason);
     if (refused > 8) weft__text_add(text, "; and %zu more", refused - 8);
+}
+
+/* Is the name of the file much like that of the class: "libswish.so" like "org.example.Swish"? */
+static int resembles(const char *path, const char *class_name)
+{
+    const char *slash = strrchr(path, '/'), *wanted = short_name(class_name);
+    weft__suggest near = { wanted, NULL, 0 };
+    char stem[64];
+    snprintf(stem, sizeof stem, "%s", slash ? slash + 1 : path);
+    stem[strcspn(stem, ".")] = 0;
+    weft__suggest_try(&near, stem);
+    size_t n = strlen(stem), m = strlen(wanted);
+    for (size_t i = 0; m > 2 && i + m <= n && !near.best; i++)
+        if (!strncasecmp(stem + i, wanted, m)) near.best = stem;
+    return near.best != NULL;
+}
+
+void weft__tell_refused_like(const weft_context *ctx, const char *class_name, weft__text *text)
+{
+    for (size_t i = 0; i < ctx->n_entries; i++) {
+        const weft__entry *e = &ctx->entry[i];
+        if (e->reason && resembles(e->path, class_name))
+            weft__text_add(text, "; the plugin %s is refused: %s", e->path, e->reason);
+    }
+}
+
+void weft__tell_refused(const weft_context *ctx, const char *before, weft__text *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ctx->n_entries; i++)
+        n += ctx->entry[i].reason && !ctx->entry[i].unwanted;
+    if (n)
+        weft__text_add(text, "%s%zu plugin file%s refused; `weft plugins` says why", before, n,
+                       n == 1 ? " was" : "s were");
 }
 
 static weft_status fail_no(const weft_context *ctx, const weft__table *table, const char *kind,

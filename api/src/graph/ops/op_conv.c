@@ -4,6 +4,7 @@
  * x [N, spatial.., C], w [spatial.., C/groups, F], y [N, out.., F]. */
 #include "base/fail.h"
 #include "graph/dim.h"
+#include "graph/ops/op_conv.h"
 #include "graph/ops/ops.h"
 
 enum { AXES = 3 };
@@ -13,7 +14,7 @@ typedef struct window {
 
 static weft_status out_size(int64_t in, const window *w, int32_t axis, int64_t *out)
 {
-    weft__spec_text s;
+    weft__dim_text s;
     int64_t span, padded;
     if (w->stride < 1 || w->dilation < 1 || w->low < 0 || w->high < 0)
         return weft_fail(WEFT_E_ATTR,
@@ -73,34 +74,40 @@ static weft_status check_channels(weft_build *b, const weft_spec *x, const weft_
     return WEFT_OK;
 }
 
-static weft_status infer(weft_build *b, weft_spec *outs)
+weft_status weft__conv_result(weft_build *b, const weft_spec *x, const weft_spec *w, weft_spec *y)
 {
-    weft_spec x, w;
     int64_t strides[AXES], dilations[AXES], pads[2 * AXES];
+    int32_t n = x->rank - 2;
     weft_status st;
-    if ((st = weft__op_in_float(b, 0, &x)) || (st = weft__op_in_float(b, 1, &w))) return st;
-    int32_t n = x.rank - 2;
     if (n < 1 || n > AXES)
         return weft_fail(WEFT_E_SHAPE,
                          "x has rank %d; [N, spatial.., C] with 1 to 3 spatial axes is needed",
-                         (int)x.rank);
-    if (w.rank != x.rank)
+                         (int)x->rank);
+    if (w->rank != x->rank)
         return weft_fail(WEFT_E_SHAPE, "w has rank %d and x %d; w is [spatial.., C/groups, F]",
-                         (int)w.rank, (int)x.rank);
-    if (w.dtype != x.dtype)
+                         (int)w->rank, (int)x->rank);
+    if (w->dtype != x->dtype)
         return weft_fail(WEFT_E_DTYPE, "x is %s and w is %s; convert one of them",
-                         weft_dtype_name(x.dtype), weft_dtype_name(w.dtype));
+                         weft_dtype_name(x->dtype), weft_dtype_name(w->dtype));
     if ((st = weft__op_list(b, "strides", n, 1, strides)) ||
         (st = weft__op_list(b, "dilations", n, 1, dilations)) ||
-        (st = weft__op_list(b, "pads", 2 * n, 0, pads)) || (st = check_channels(b, &x, &w)))
+        (st = weft__op_list(b, "pads", 2 * n, 0, pads)) || (st = check_channels(b, x, w)))
         return st;
-    outs[0] = x;
-    outs[0].dim[x.rank - 1] = w.dim[w.rank - 1];
+    *y = *x;
+    y->dim[x->rank - 1] = w->dim[w->rank - 1];
     for (int32_t i = 0; i < n; i++) {
-        window size = { strides[i], dilations[i], pads[i], pads[n + i], w.dim[i] };
-        if ((st = out_size(x.dim[1 + i], &size, i, &outs[0].dim[1 + i]))) return st;
+        window size = { strides[i], dilations[i], pads[i], pads[n + i], w->dim[i] };
+        if ((st = out_size(x->dim[1 + i], &size, i, &y->dim[1 + i]))) return st;
     }
     return WEFT_OK;
+}
+
+static weft_status infer(weft_build *b, weft_spec *outs)
+{
+    weft_spec x, w;
+    weft_status st;
+    if ((st = weft__op_in_float(b, 0, &x)) || (st = weft__op_in_float(b, 1, &w))) return st;
+    return weft__conv_result(b, &x, &w, &outs[0]);
 }
 
 static const weft_attr attrs[] = {
@@ -140,6 +147,7 @@ const weft_op_class weft__op_conv = {
     .outputs = "y",
     .attrs = attrs,
     .infer = infer,
+    .gradient = weft__conv_gradient,
     .cases = cases,
     .doc = "Cross-correlation, channels last; strides, pads, dilations, groups.",
 };

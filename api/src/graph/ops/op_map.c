@@ -53,6 +53,7 @@ const weft_op_class weft__op_map = {
     .outputs = "y",
     .attrs = attrs,
     .infer = infer,
+    .gradient = weft__map_gradient,
     .cases = cases,
     .doc = "An expression over every element, inputs broadcast to each other.",
 };

@@ -2,6 +2,7 @@
  *   y[.., m, n] = sum over k of a[.., m, k] b[.., k, n]     after the transposes asked for */
 #include "base/fail.h"
 #include "graph/dim.h"
+#include "graph/ops/grad.h"
 #include "graph/ops/ops.h"
 
 /* Rows and columns after the transpose. */
@@ -14,7 +15,7 @@ static void sizes(const weft_spec *x, int64_t transpose, int64_t *rows, int64_t 
 static weft_status infer(weft_build *b, weft_spec *outs)
 {
     weft_spec x, y, lead;
-    weft__spec_text s, t;
+    weft__dim_text s, t;
     weft_status st;
     int64_t m, k, k2, n, ta = b->api->attr_i(b, "transpose_a"),
                          tb = b->api->attr_i(b, "transpose_b");
@@ -41,6 +42,59 @@ static weft_status infer(weft_build *b, weft_spec *outs)
     lead.dim[lead.rank++] = n;
     outs[0] = lead;
     return WEFT_OK;
+}
+
+static weft_val product(weft_build *b, weft_val x, int transpose_x, weft_val y, int transpose_y)
+{
+    const weft_val in[] = { x, y };
+    char attrs[64];
+    snprintf(attrs, sizeof attrs, "transpose_a=%s transpose_b=%s", transpose_x ? "true" : "false",
+             transpose_y ? "true" : "false");
+    return b->api->op(b, "matmul", attrs, in, 2, NULL, 0);
+}
+
+/* All leading axes and the rows as one axis of rows; 0 = they have no such product. */
+static int as_rows(const weft_spec *x, weft_spec *rows)
+{
+    int64_t n = 1;
+    for (int32_t i = 0; i < x->rank - 1; i++) {
+        if (x->dim[i] < 0 && n < 0) return 0;
+        if (__builtin_mul_overflow(n, x->dim[i], &n)) return 0;
+    }
+    *rows = (weft_spec){ x->dtype, 2, { n, x->dim[x->rank - 1] } };
+    return 1;
+}
+
+/* da, of a's shape as it is stored: dy b' or its transpose, added up where a was broadcast. */
+static weft_val gradient_a(weft_build *b, int ta, int tb)
+{
+    weft_val a = b->api->in(b, 0), w = b->api->in(b, 1), dy = b->api->dout(b, 0);
+    const weft_spec spec = weft__grad_spec(b, a);
+    weft_val da = ta ? product(b, w, tb, dy, 1) : product(b, dy, 0, w, !tb);
+    return weft__grad_sum_to(b, da, &spec);
+}
+
+/* db: a' dy or its transpose. Where b is one matrix for a batch of a (a Dense layer over many
+ * steps), the sum over the batch is part of one large product. */
+static weft_val gradient_b(weft_build *b, int ta, int tb)
+{
+    weft_val a = b->api->in(b, 0), w = b->api->in(b, 1), dy = b->api->dout(b, 0);
+    const weft_spec spec = weft__grad_spec(b, w), x = weft__grad_spec(b, a),
+                    y = weft__grad_spec(b, dy);
+    weft_spec rows, dy_rows;
+    if (spec.rank == 2 && x.rank > 2 && !ta && as_rows(&x, &rows) && as_rows(&y, &dy_rows)) {
+        a = weft__grad_reshape(b, a, &rows);
+        dy = weft__grad_reshape(b, dy, &dy_rows);
+    }
+    weft_val db = tb ? product(b, dy, 1, a, ta) : product(b, a, !ta, dy, 0);
+    return weft__grad_sum_to(b, db, &spec);
+}
+
+static weft_status gradient(weft_build *b)
+{
+    int ta = b->api->attr_i(b, "transpose_a") != 0, tb = b->api->attr_i(b, "transpose_b") != 0;
+    weft_status st = b->api->out(b, 0, gradient_a(b, ta, tb));
+    return st ? st : b->api->out(b, 1, gradient_b(b, ta, tb));
 }
 
 static const weft_attr attrs[] = {
@@ -74,6 +128,7 @@ const weft_op_class weft__op_matmul = {
     .outputs = "y",
     .attrs = attrs,
     .infer = infer,
+    .gradient = gradient,
     .cases = cases,
     .doc = "Matrix product of the last two axes; leading axes broadcast.",
 };

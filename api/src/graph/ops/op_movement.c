@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/fail.h"
 #include "graph/dim.h"
+#include "graph/ops/grad.h"
 #include "graph/ops/ops.h"
 
 /* The count of a shape in full: number * batch^power. Exact where a dimension has no such form. */
@@ -52,6 +53,12 @@ static weft_status infer_reshape(weft_build *b, weft_spec *outs)
     return same ? WEFT_OK : fail_count(&x, &outs[0], from, to);
 }
 
+static weft_status reshape_gradient(weft_build *b)
+{
+    const weft_spec x = weft__grad_spec(b, b->api->in(b, 0));
+    return b->api->out(b, 0, weft__grad_reshape(b, b->api->dout(b, 0), &x));
+}
+
 static const weft_attr shape_attrs[] = {
     { "shape", WEFT_INTS, 0, NULL, NULL, "the dimensions; -c is c times the batch" },
     { 0 },
@@ -68,6 +75,7 @@ const weft_op_class weft__op_reshape = {
     .outputs = "y",
     .attrs = shape_attrs,
     .infer = infer_reshape,
+    .gradient = reshape_gradient,
     .cases = reshape_cases,
     .doc = "The same elements in row-major order under another shape.",
 };
@@ -84,8 +92,8 @@ static weft_status infer_transpose(weft_build *b, weft_spec *outs)
     uint32_t n = b->api->attr_v(b, "perm", perm, WEFT_MAX_RANK);
     if (n != (uint32_t)x.rank)
         return weft_fail(WEFT_E_ATTR,
-                         "perm has %u numbers, the input rank %d: every axis is named once",
-                         (unsigned)n, (int)x.rank);
+                         "perm has %u number%s, the input rank %d: every axis is named once",
+                         (unsigned)n, n == 1 ? "" : "s", (int)x.rank);
     outs[0] = x;
     for (int32_t i = 0; i < x.rank; i++) {
         int32_t axis;
@@ -95,6 +103,19 @@ static weft_status infer_transpose(weft_build *b, weft_spec *outs)
         outs[0].dim[i] = x.dim[axis];
     }
     return WEFT_OK;
+}
+
+/* Back by the inverse permutation. */
+static weft_status transpose_gradient(weft_build *b)
+{
+    int64_t perm[WEFT_MAX_RANK], back[WEFT_MAX_RANK] = { 0 };
+    char list[24 * WEFT_MAX_RANK + 8];
+    uint32_t n = b->api->attr_v(b, "perm", perm, WEFT_MAX_RANK);
+    for (uint32_t i = 0; i < n; i++)
+        back[perm[i] < 0 ? perm[i] + n : perm[i]] = i;
+    return b->api->out(b, 0,
+                       weft_opf(b, "transpose", b->api->dout(b, 0), "perm=%s",
+                                weft_ints_text(list, sizeof list, back, n)));
 }
 
 static const weft_attr perm_attrs[] = {
@@ -118,6 +139,7 @@ const weft_op_class weft__op_transpose = {
     .outputs = "y",
     .attrs = perm_attrs,
     .infer = infer_transpose,
+    .gradient = transpose_gradient,
     .cases = transpose_cases,
     .doc = "The axes in another order.",
 };
@@ -141,6 +163,12 @@ static weft_status infer_broadcast(weft_build *b, weft_spec *outs)
         weft__spec_show(&x, &s), weft__spec_show(&outs[0], &t));
 }
 
+static weft_status broadcast_gradient(weft_build *b)
+{
+    const weft_spec x = weft__grad_spec(b, b->api->in(b, 0));
+    return b->api->out(b, 0, weft__grad_sum_to(b, b->api->dout(b, 0), &x));
+}
+
 static const char *const broadcast_cases[] = {
     "shape=(-1,3,5) : f32 5",      "shape=(-1,3,5) : f32 Bx1x5", "shape=(-1,4) : i32 1x1",
     "shape=(-2,2,3) : f32 2Bx1x1", "shape=(2,-1) : f32 ",        NULL,
@@ -153,6 +181,7 @@ const weft_op_class weft__op_broadcast = {
     .outputs = "y",
     .attrs = shape_attrs,
     .infer = infer_broadcast,
+    .gradient = broadcast_gradient,
     .cases = broadcast_cases,
     .doc = "Repeats axes of size 1, and adds axes in front, up to a shape.",
 };
@@ -164,6 +193,12 @@ static weft_status infer_reverse(weft_build *b, weft_spec *outs)
     int axes[WEFT_MAX_RANK];
     weft_status st = weft__op_in(b, 0, &outs[0]);
     return st ? st : weft__op_axes(b, "axes", outs[0].rank, axes);
+}
+
+static weft_status reverse_gradient(weft_build *b)
+{
+    return b->api->out(
+        b, 0, weft_opf(b, "reverse", b->api->dout(b, 0), "axes=%s", b->api->attr_s(b, "axes")));
 }
 
 static const weft_attr reverse_attrs[] = {
@@ -184,6 +219,7 @@ const weft_op_class weft__op_reverse = {
     .outputs = "y",
     .attrs = reverse_attrs,
     .infer = infer_reverse,
+    .gradient = reverse_gradient,
     .cases = reverse_cases,
     .doc = "The elements along some axes in the opposite order.",
 };
@@ -200,6 +236,14 @@ static weft_status infer_copy(weft_build *b, weft_spec *outs)
     return WEFT_OK;
 }
 
+static weft_status copy_gradient(weft_build *b)
+{
+    weft_status st = WEFT_OK;
+    for (uint32_t i = 0; !st && i < b->api->n_in(b); i++)
+        st = b->api->out(b, i, b->api->dout(b, i));
+    return st;
+}
+
 static const weft_attr no_attrs[] = { { 0 } };
 static const char *const copy_cases[] = { ": f32 Bx3x5", ": f32 Bx3, i64 7, u8 2xBx3", NULL };
 
@@ -210,6 +254,7 @@ const weft_op_class weft__op_copy = {
     .outputs = "y...",
     .attrs = no_attrs,
     .infer = infer_copy,
+    .gradient = copy_gradient,
     .cases = copy_cases,
     .doc = "Each input, as it is, to a place of its own.",
 };
@@ -240,6 +285,7 @@ const weft_op_class weft__op_count = {
     .outputs = "y",
     .attrs = count_attrs,
     .infer = infer_count,
+    .gradient = weft__grad_none,
     .cases = count_cases,
     .doc = "The number of elements along axes, as a float.",
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/fail.h"
 #include "graph/dim.h"
+#include "graph/ops/grad.h"
 #include "graph/ops/ops.h"
 
 static int is_fn(const char *fn, const char *name)
@@ -93,6 +94,63 @@ static weft_status lower(weft_build *b)
         fn ? fn : "?");
 }
 
+/* x, a result that has kept its axes (y), and the same for its gradient (dy). */
+typedef struct reduced {
+    weft_spec x;
+    weft_val in, y, dy;
+    const char *axes;
+} reduced;
+
+static weft_val along(weft_build *b, const reduced *r, const char *fn, weft_val x)
+{
+    return weft_opf(b, "reduce", x, "fn=%s axes=%s keepdims=true", fn, r->axes ? r->axes : "none");
+}
+
+/* The product of the others: y / x, and where there is one zero, the product without it. */
+static weft_val prod_gradient(weft_build *b, const reduced *r)
+{
+    const char *is_zero = r->x.dtype == WEFT_F64 ? "f64(a==0)" : "f32(a==0)";
+    weft_val zeros = along(b, r, "sum", weft__grad_map(b, is_zero, &r->in, 1));
+    weft_val others = along(b, r, "prod", weft__grad_map(b, "select(a==0,1,a)", &r->in, 1));
+    const weft_val in[] = { r->dy, zeros, others, r->in };
+    return weft__grad_map(b, "a*select(b==0,c/d,select(and(b==1,d==0),c,0))", in, 4);
+}
+
+/* Winners share in equal parts, as in TensorFlow. */
+static weft_val extreme_gradient(weft_build *b, const reduced *r)
+{
+    const weft_val same[] = { r->in, r->y };
+    weft_val winners =
+        weft__grad_map(b, r->x.dtype == WEFT_F64 ? "f64(a==b)" : "f32(a==b)", same, 2);
+    const weft_val in[] = { r->dy, r->in, r->y, along(b, r, "sum", winners) };
+    return weft__grad_map(b, "select(b==c,a/d,0)", in, 4);
+}
+
+static weft_status gradient(weft_build *b)
+{
+    reduced r = { .in = b->api->in(b, 0), .axes = b->api->attr_s(b, "axes") };
+    const char *fn = b->api->attr_s(b, "fn");
+    int axes[WEFT_MAX_RANK];
+    weft_status st;
+    if (is_fn(fn, "argmax") || is_fn(fn, "argmin") || is_fn(fn, "any") || is_fn(fn, "all"))
+        return WEFT_OK;
+    r.x = weft__grad_spec(b, r.in);
+    if ((st = weft__op_axes(b, "axes", r.x.rank, axes))) return st;
+    weft_spec kept = r.x;
+    for (int32_t i = 0; i < kept.rank; i++)
+        if (axes[i]) kept.dim[i] = 1;
+    r.dy = weft__grad_reshape(b, b->api->dout(b, 0), &kept);
+    if (is_fn(fn, "prod")) return b->api->out(b, 0, prod_gradient(b, &r));
+    if (is_fn(fn, "max") || is_fn(fn, "min")) {
+        r.y = weft__grad_reshape(b, b->api->fwd(b, 0), &kept);
+        return b->api->out(b, 0, extreme_gradient(b, &r));
+    }
+    if (is_fn(fn, "mean"))
+        r.dy = weft_op2(b, "div", r.dy,
+                        weft_opf(b, "count", r.in, "axes=%s", r.axes ? r.axes : "none"));
+    return b->api->out(b, 0, weft__grad_broadcast(b, r.dy, &r.x));
+}
+
 static const weft_attr attrs[] = {
     { "fn", WEFT_STRING, 0, NULL, "sum|prod|max|min|mean|any|all|argmax|argmin",
       "what to make of the elements" },
@@ -129,6 +187,7 @@ const weft_op_class weft__op_reduce = {
     .attrs = attrs,
     .infer = infer,
     .lower = lower,
+    .gradient = gradient,
     .cases = cases,
     .doc = "Sum, product, extremes, mean, any, all, place of the extremes, along axes.",
 };

@@ -3,6 +3,7 @@
  *   softmax: y = e / sum(e), e = exp(x - max(x))       log_softmax: y = (x - max(x)) - log(sum(e))
  * NaN anywhere along the axis makes all of it NaN. */
 #include "graph/dim.h"
+#include "graph/ops/grad.h"
 #include "graph/ops/ops.h"
 
 static weft_status infer(weft_build *b, weft_spec *outs)
@@ -35,6 +36,22 @@ static weft_status lower_log_softmax(weft_build *b)
     return b->api->out(b, 0, weft_op2(b, "sub", shifted, weft_op1(b, "log", sum)));
 }
 
+/* dx = (dy - sum(dy y)) y */
+static weft_status softmax_gradient(weft_build *b)
+{
+    weft_val y = b->api->fwd(b, 0), dy = b->api->dout(b, 0);
+    const weft_val in[] = { dy, reduce(b, "sum", weft_mul(b, dy, y)), y };
+    return b->api->out(b, 0, weft__grad_map(b, "(a-b)*c", in, 3));
+}
+
+/* dx = dy - exp(y) sum(dy) */
+static weft_status log_softmax_gradient(weft_build *b)
+{
+    weft_val y = b->api->fwd(b, 0), dy = b->api->dout(b, 0);
+    const weft_val in[] = { dy, y, reduce(b, "sum", dy) };
+    return b->api->out(b, 0, weft__grad_map(b, "a-exp(b)*c", in, 3));
+}
+
 static const weft_attr attrs[] = {
     { "axis", WEFT_INT, 0, "-1", NULL, "along which axis the results add up to 1" },
     { 0 },
@@ -51,6 +68,7 @@ const weft_op_class weft__op_softmax = {
     .attrs = attrs,
     .infer = infer,
     .lower = lower_softmax,
+    .gradient = softmax_gradient,
     .cases = cases,
     .doc = "exp(x) / sum(exp(x)) along an axis.",
 };
@@ -63,6 +81,7 @@ const weft_op_class weft__op_log_softmax = {
     .attrs = attrs,
     .infer = infer,
     .lower = lower_log_softmax,
+    .gradient = log_softmax_gradient,
     .cases = cases,
     .doc = "log(softmax(x)) along an axis.",
 };

@@ -2,7 +2,6 @@
  * offers. */
 #include "graph/ops/ops.h"
 #include "base/fail.h"
-#include "base/text.h"
 #include "graph/dim.h"
 #include "graph/map.h"
 #include "registry/registry.h"
@@ -24,6 +23,13 @@ const weft_op_class *const weft__core_ops[] = {
     &weft__op_gather,
     &weft__op_softmax,
     &weft__op_log_softmax,
+    &weft__op_scan,
+    &weft__op_scatter_add,
+    &weft__op_random,
+    &weft__op_adam_update,
+    &weft__op_sgd_update,
+    &weft__op_conv_input_grad,
+    &weft__op_conv_filter_grad,
     NULL,
 };
 
@@ -55,7 +61,8 @@ weft_status weft__op_list(weft_build *build, const char *name, int32_t n, int64_
         return WEFT_OK;
     }
     if (got == (uint32_t)n) return WEFT_OK;
-    return weft_fail(WEFT_E_ATTR, "%s has %u numbers, %d are needed", name, (unsigned)got, (int)n);
+    return weft_fail(WEFT_E_ATTR, "%s has %u number%s, not %d", name, (unsigned)got,
+                     got == 1 ? "" : "s", (int)n);
 }
 
 weft_status weft__op_axes(weft_build *build, const char *name, int32_t rank,
@@ -89,27 +96,4 @@ weft_status weft__op_dims(weft_build *build, const char *name, weft_spec *spec)
                          (unsigned)n, WEFT_MAX_RANK);
     spec->rank = (int32_t)n;
     return WEFT_OK;
-}
-
-const char *weft__spec_show(const weft_spec *spec, weft__spec_text *text)
-{
-    weft__text t = { 0 };
-    weft__text_shape(&t, spec);
-    snprintf(text->s, sizeof text->s, "%s %s", weft_dtype_name(spec->dtype),
-             t.s && !t.failed ? t.s : "");
-    weft__text_finish(&t);
-    return text->s;
-}
-
-const char *weft__dim_show(int64_t dim, weft__spec_text *text)
-{
-    if (dim == WEFT_ANY)
-        snprintf(text->s, sizeof text->s, "?");
-    else if (dim >= 0)
-        snprintf(text->s, sizeof text->s, "%lld", (long long)dim);
-    else if (dim == WEFT_BATCH)
-        snprintf(text->s, sizeof text->s, "batch");
-    else
-        snprintf(text->s, sizeof text->s, "%lld*batch", (long long)-dim);
-    return text->s;
 }

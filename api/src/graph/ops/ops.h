@@ -6,8 +6,12 @@
 extern const weft_op_class weft__op_map, weft__op_reduce, weft__op_matmul, weft__op_conv,
     weft__op_reshape, weft__op_transpose, weft__op_slice, weft__op_pad, weft__op_concat,
     weft__op_broadcast, weft__op_reverse, weft__op_copy, weft__op_count, weft__op_gather,
-    weft__op_softmax, weft__op_log_softmax;
+    weft__op_softmax, weft__op_log_softmax, weft__op_scatter_add, weft__op_random,
+    weft__op_adam_update, weft__op_sgd_update, weft__op_scan, weft__op_conv_input_grad,
+    weft__op_conv_filter_grad;
 
+/* The gradient of map: derivatives of its expression. */
+weft_status weft__map_gradient(weft_build *build);
 /* Spec of input i. */
 weft_status weft__op_in(weft_build *build, uint32_t i, weft_spec *spec);
 /* Spec of input i, which must be f32 or f64. */
@@ -20,11 +24,4 @@ weft_status weft__op_axes(weft_build *build, const char *name, int32_t rank,
                           int flags[WEFT_MAX_RANK]);
 /* A list of dimensions. */
 weft_status weft__op_dims(weft_build *build, const char *name, weft_spec *spec);
-/* "float32 (None, 3)" for error texts; the buffer is returned. */
-typedef struct weft__spec_text {
-    char s[160];
-} weft__spec_text;
-const char *weft__spec_show(const weft_spec *spec, weft__spec_text *text);
-/* "batch", "3*batch", "7", "?" */
-const char *weft__dim_show(int64_t dim, weft__spec_text *text);
 #endif

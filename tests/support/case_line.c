@@ -90,7 +90,9 @@ static void put(weft_array *a, uint64_t i, int64_t below, uint64_t *seed)
     int64_t whole = below ? (int64_t)next(seed) % below : (int64_t)(next(seed) % 19) - 9;
 
     switch (a->spec.dtype) {
-    case WEFT_F32: ((float *)a->data)[i] = (float)next(seed) / 536870912.0f - 2.0f; break;
+    case WEFT_F32:
+        ((float *)a->data)[i] = below ? (float)whole : (float)next(seed) / 536870912.0f - 2.0f;
+        break;
     case WEFT_F64: ((double *)a->data)[i] = next(seed) / 536870912.0 - 2.0; break;
     case WEFT_I32: ((int32_t *)a->data)[i] = (int32_t)whole; break;
     case WEFT_I64: ((int64_t *)a->data)[i] = whole; break;

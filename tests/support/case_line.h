@@ -9,7 +9,7 @@ typedef struct case_line {
     char attrs[2048];
     uint32_t n;
     weft_spec spec[CASE_INPUTS]; /* dtype 0: an absent input */
-    int64_t below[CASE_INPUTS];  /* integers are 0 .. below - 1; 0 = any */
+    int64_t below[CASE_INPUTS];  /* whole numbers 0 .. below - 1; 0 = any */
     int limited;                 /* is there any such limit? */
 } case_line;
 

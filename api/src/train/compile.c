@@ -1,0 +1,229 @@
+/* Compiling a session for training: from attribute text to losses, metrics, an optimizer with its
+ * variables, and the model's weights as one flat array. */
+#include <string.h>
+#include <weft/status.h>
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "train/trainer.h"
+
+weft_status weft__named_of(const weft__value *value, const char *what, weft__named *named)
+{
+    *named = (weft__named){ value->s, NULL };
+    if (value->kind == WEFT__CALL) named->args = value->args;
+    if (value->kind == WEFT__WORD || value->kind == WEFT__STRING || value->kind == WEFT__CALL)
+        return WEFT_OK;
+    return weft_fail(WEFT_E_ATTR, "%s: a name is needed, or Name(attributes)", what);
+}
+
+void weft__trainer_destroy(weft__trainer **trainer)
+{
+    weft__trainer *t = *trainer;
+    if (!t) return;
+    for (uint32_t i = 0; i < t->n_goals; i++)
+        weft__free(t->goal[i].metric);
+    weft__free(t->goal);
+    weft__pack_destroy(&t->pack);
+    weft__slots_destroy(&t->slots);
+    weft__free(t);
+    *trainer = NULL;
+}
+
+weft_status weft__trainer_of(const weft_session *session, const char *call, weft__trainer **trainer)
+{
+    if (!session) return weft_fail(WEFT_E_ARG, "%s: session is NULL", call);
+    *trainer = session->trainer;
+    if (*trainer) return WEFT_OK;
+    return weft_fail(WEFT_E_ARG,
+                     "%s: the session is not compiled; call weft_session_compile(session, "
+                     "\"optimizer=adam loss=mse\") first",
+                     call);
+}
+
+/* Item i of a list; a value that is no list serves for every i. */
+static const weft__value *item(const weft__value *value, size_t i)
+{
+    return value->kind == WEFT__LIST ? &value->item[i] : value;
+}
+
+static size_t items(const weft__value *value)
+{
+    return value->kind == WEFT__LIST ? value->n_items : 1;
+}
+
+static weft_status check_known(const weft__attrs *attrs)
+{
+    static const char *const known[] = { "optimizer", "loss", "loss_weights", "metrics" };
+    for (size_t i = 0; i < attrs->n; i++) {
+        size_t k = 0;
+        while (k < 4 && strcmp(known[k], attrs->attr[i].name) != 0)
+            k++;
+        if (k == 4)
+            return weft_fail(WEFT_E_ATTR,
+                             "compile: there is no attribute \"%.60s\"; there are optimizer, loss, "
+                             "loss_weights, metrics",
+                             attrs->attr[i].name);
+    }
+    return WEFT_OK;
+}
+
+static weft_status read_metrics(weft__output_goal *goal, const weft__value *metrics)
+{
+    size_t n = metrics && metrics->kind != WEFT__NONE ? items(metrics) : 0;
+    weft_status st = WEFT_OK;
+    if (!(goal->metric = weft__alloc_n(n, sizeof *goal->metric))) return WEFT_E_NOMEM;
+    for (size_t i = 0; i < n && !st; i++) {
+        weft__named named;
+        if ((st = weft__named_of(item(metrics, i), "metrics", &named))) break;
+        st = weft__metric_make(named.name, &goal->output, weft__loss_sparse(&goal->loss),
+                               &goal->metric[goal->n_metrics++]);
+    }
+    return st;
+}
+
+static weft_status read_weight(const weft__attrs *attrs, uint32_t i, uint32_t n, double *weight)
+{
+    const weft__value *weights = weft__attrs_get(attrs, "loss_weights");
+    if (!weights || weights->kind == WEFT__NONE) return WEFT_OK;
+    if (items(weights) != n)
+        return weft_fail(WEFT_E_ATTR,
+                         "loss_weights has %zu numbers, the model %u output%s; give one for each",
+                         items(weights), (unsigned)n, n == 1 ? "" : "s");
+    const weft__value *value = item(weights, i);
+    if (value->kind != WEFT__INT && value->kind != WEFT__FLOAT)
+        return weft_fail(WEFT_E_ATTR, "loss_weights: numbers are needed");
+    *weight = value->kind == WEFT__INT ? (double)value->i : value->f;
+    return WEFT_OK;
+}
+
+static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, weft__trainer *t,
+                             uint32_t i)
+{
+    const weft__value *losses = weft__attrs_get(attrs, "loss");
+    weft__output_goal *goal = &t->goal[i];
+    const char *name;
+    weft__named named;
+    weft_spec target;
+    weft_status st = weft_model_output(model, i, &name, &goal->output);
+    size_t where = weft__where_push("output \"%s\"", name ? name : "?");
+    if (!st) st = weft__named_of(item(losses, i), "loss", &named);
+    if (!st) st = weft__loss_make(&named, &goal->loss);
+    if (!st) st = weft__loss_target(&goal->loss, &goal->output, &target);
+    if (!st) st = read_weight(attrs, i, t->n_goals, &goal->loss.weight);
+    if (!st) st = read_metrics(goal, weft__attrs_get(attrs, "metrics"));
+    weft__where_pop(where);
+    return st;
+}
+
+static weft_status read_goals(const weft_model *model, const weft__attrs *attrs, weft__trainer *t)
+{
+    const weft__value *losses = weft__attrs_get(attrs, "loss");
+    uint32_t n = weft_model_n_outputs(model);
+    weft_status st = WEFT_OK;
+    if (!losses || losses->kind == WEFT__NONE)
+        return weft_fail(WEFT_E_ATTR, "compile: a loss is needed: loss=mse, loss=binary_"
+                                      "crossentropy ..");
+    if (losses->kind == WEFT__LIST && losses->n_items != n)
+        return weft_fail(WEFT_E_ATTR,
+                         "compile: %zu losses for %u output%s; give one, or one for each output",
+                         losses->n_items, (unsigned)n, n == 1 ? "" : "s");
+    if (!(t->goal = weft__alloc_n(n, sizeof *t->goal))) return WEFT_E_NOMEM;
+    t->n_goals = n;
+    for (uint32_t i = 0; i < n && !st; i++)
+        st = read_goal(model, attrs, t, i);
+    return st;
+}
+
+static weft_status add_name(weft_logs *logs, const char *output, const char *name)
+{
+    if (logs->n >= WEFT_MAX_LOGS)
+        return weft_fail(WEFT_E_UNSUPPORTED, "compile: more than %d losses and metrics",
+                         WEFT_MAX_LOGS);
+    snprintf(logs->name[logs->n++], sizeof logs->name[0], "%s%s%s", output, *output ? "_" : "",
+             name);
+    return WEFT_OK;
+}
+
+/* Keras's names: an output's name in front if there are several. */
+static weft_status make_names(const weft_model *model, weft__trainer *t)
+{
+    weft_status st = add_name(&t->names, "", "loss");
+    int several = t->n_goals > 1;
+    for (uint32_t i = 0; i < t->n_goals && several && !st; i++) {
+        const char *name = "";
+        if (!(st = weft_model_output(model, i, &name, NULL)))
+            st = add_name(&t->names, name, "loss");
+    }
+    for (uint32_t i = 0; i < t->n_goals && !st; i++) {
+        const char *name = "";
+        st = weft_model_output(model, i, &name, NULL);
+        for (uint32_t k = 0; k < t->goal[i].n_metrics && !st; k++)
+            st = add_name(&t->names, several ? name : "", t->goal[i].metric[k].name);
+    }
+    return st;
+}
+
+static weft_status make_variables(const weft_model *model, weft__trainer *t)
+{
+    const weft_spec sums = { WEFT_F32, 1, { t->names.n + 1 } };
+    weft_status st;
+    if ((st = weft__slots_create(&t->slots))) return st;
+    if ((st = weft__pack_create(model, t->slots, &t->pack))) return st;
+    if ((st = weft__slots_add(t->slots, "sums", &sums, "zeros", &t->sums))) return st;
+    if (!t->has_optimizer) return WEFT_OK;
+    return weft__optimizer_slots(&t->optimizer, t->slots, t->pack->flat->spec.dim[0]);
+}
+
+static weft_status make(const weft_model *model, const weft__attrs *attrs, weft__trainer *t)
+{
+    const weft__value *optimizer = weft__attrs_get(attrs, "optimizer");
+    weft__named named;
+    weft_status st;
+    if ((st = check_known(attrs))) return st;
+    if ((st = weft__model_check_training(model))) return st;
+    if (optimizer && optimizer->kind != WEFT__NONE) {
+        if ((st = weft__named_of(optimizer, "optimizer", &named))) return st;
+        if ((st = weft__optimizer_make(&named, &t->optimizer))) return st;
+        t->has_optimizer = 1;
+    }
+    if ((st = read_goals(model, attrs, t)) || (st = make_names(model, t))) return st;
+    return make_variables(model, t);
+}
+
+static void drop(weft_session *session)
+{
+    weft__trainer_destroy(&session->trainer);
+}
+
+/* Plans and copies of the old trainer's variables go first. */
+static void install(weft_session *session, weft__trainer *trainer)
+{
+    weft__session_drop_plans(session);
+    weft__devices_drop_copies(session->devices);
+    weft__trainer_destroy(&session->trainer);
+    session->trainer = trainer;
+    session->make_graph = weft__train_graph;
+    session->drop_trainer = drop;
+    session->devices->pack = trainer->pack;
+}
+
+weft_status weft_session_compile(weft_session *session, const char *text)
+{
+    weft__attrs *attrs = NULL;
+    weft__trainer *trainer = NULL;
+    weft_status st;
+    if (!session) return weft_fail(WEFT_E_ARG, "weft_session_compile: session is NULL");
+    if ((st = weft__attrs_parse(text, &attrs))) return st;
+    if (!(trainer = weft__alloc(sizeof *trainer))) {
+        st = WEFT_E_NOMEM;
+        goto out;
+    }
+    if ((st = make(session->model, attrs, trainer))) goto out;
+    if ((st = weft__session_hold(session))) goto out;
+    if ((st = weft__session_pull(session))) goto out;
+    install(session, trainer);
+    trainer = NULL;
+out:
+    weft__trainer_destroy(&trainer);
+    weft__attrs_destroy(&attrs);
+    return st;
+}

@@ -1,0 +1,210 @@
+/* Whole fits and evaluations: epochs of batches, the validation between them, Keras's lines. What a
+ * batch does is step.c's. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "base/fail.h"
+#include "train/batches.h"
+#include "train/progress.h"
+#include "train/trainer.h"
+
+enum { BATCH_SIZE = 32 }; /* Keras's default */
+
+typedef struct fit {
+    weft_session *session;
+    weft_fit_options options; /* defaults filled in */
+    weft__batches train, validation;
+    int validates;
+    weft__progress progress;
+    weft_logs logs; /* of the epoch: training, then validation */
+} fit;
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* All batches, from the first; logs: their means. progress may be NULL. */
+static weft_status run_batches(weft_session *session, weft__batches *batches, int train,
+                               weft__progress *progress, weft_logs *logs)
+{
+    const weft_data *batch;
+    weft_status st = weft__train_reset(session);
+    while (!st && (batch = weft__batches_next(batches))) {
+        if ((st = weft__train_run(session, batch, train))) break;
+        if (!progress || !weft__progress_step(progress, seconds())) continue;
+        if (!(st = weft__train_logs(session, logs))) weft__progress_draw(progress, logs, seconds());
+    }
+    return st ? st : weft__train_logs(session, logs);
+}
+
+/* Batches are cut along the first axis: inputs of a fixed size, or with several rows a sample, have
+ * none to cut. */
+static weft_status check_rows(const weft_data *data, const char *what, uint64_t n)
+{
+    for (uint32_t i = 0; i < data->n_x + data->n_y; i++) {
+        int input = i < data->n_x;
+        const weft_spec *spec = input ? &data->x[i]->spec : &data->y[i - data->n_x]->spec;
+        if (spec->rank && (uint64_t)spec->dim[0] == n) continue;
+        return weft_fail(WEFT_E_SHAPE,
+                         "%s: %s %" PRIu32 " cannot be cut into batches: its first dimension is "
+                         "%" PRId64 ", and there are %" PRIu64 " samples; train such a model batch "
+                         "by batch, with weft_session_train_step",
+                         what, input ? "input" : "target", input ? i : i - data->n_x,
+                         spec->rank ? spec->dim[0] : 0, n);
+    }
+    return WEFT_OK;
+}
+
+static weft_status check_samples(const weft_session *session, const weft_data *data,
+                                 const char *what, uint64_t *n)
+{
+    weft_status st = weft__train_check(session, data, what, n);
+    if (st) return st;
+    if (*n) return check_rows(data, what, *n);
+    return weft_fail(WEFT_E_ARG, "%s: there are no samples; the arrays have a first dimension of 0",
+                     what);
+}
+
+weft_status weft_session_evaluate(weft_session *session, const weft_data *data, uint64_t batch_size,
+                                  weft_logs *logs)
+{
+    weft__batches batches = { .data = data, .batch_size = batch_size ? batch_size : BATCH_SIZE };
+    weft_status st;
+    if (!session || !data || !logs)
+        return weft_fail(WEFT_E_ARG,
+                         "weft_session_evaluate needs a session, data, and somewhere to put the "
+                         "logs");
+    if ((st = check_samples(session, data, "evaluate", &batches.n))) return st;
+    if ((st = weft__batches_init(&batches))) return st;
+    weft__batches_start(&batches, 0, 0);
+    st = run_batches(session, &batches, 0, NULL, logs);
+    weft__batches_finish(&batches);
+    return st;
+}
+
+static weft_status check_options(const weft_fit_options *o)
+{
+    if (!(o->validation_split >= 0 && o->validation_split < 1))
+        return weft_fail(WEFT_E_ARG,
+                         "fit: validation_split is %g; give the part of the samples that only "
+                         "validates, from 0 to below 1",
+                         o->validation_split);
+    if (o->validation && o->validation_split > 0)
+        return weft_fail(WEFT_E_ARG,
+                         "fit: a validation_split of %g, and samples for the validation; give one "
+                         "of the two",
+                         o->validation_split);
+    return WEFT_OK;
+}
+
+/* Logs of the validation stand behind those of the training. */
+static weft_status check_logs(const fit *f)
+{
+    weft_logs names;
+    weft__train_names(f->session, &names);
+    if (!f->validates || names.n <= WEFT_MAX_LOGS / 2) return WEFT_OK;
+    return weft_fail(WEFT_E_ARG,
+                     "fit: %" PRIu32 " losses and metrics, and as many of the validation, are more "
+                     "than %d; leave metrics out, or validate by weft_session_evaluate",
+                     names.n, WEFT_MAX_LOGS);
+}
+
+/* Which samples train, and which validate. */
+static weft_status choose_samples(fit *f, const weft_data *data)
+{
+    const weft_fit_options *o = &f->options;
+    weft__batches *t = &f->train, *v = &f->validation;
+    weft_status st = check_samples(f->session, data, "fit", &t->n);
+    if (st) return st;
+    t->data = v->data = data;
+    t->batch_size = v->batch_size = o->batch_size;
+    t->shuffle = !o->keep_order;
+    f->validates = o->validation || o->validation_split > 0;
+    if (o->validation) {
+        v->data = o->validation;
+        return check_samples(f->session, o->validation, "fit: validation", &v->n);
+    }
+    if (!f->validates) return WEFT_OK;
+    v->first = weft__batches_split(t->n, o->validation_split);
+    v->n = t->n - v->first;
+    if (v->first && v->n) {
+        t->n = v->first;
+        return WEFT_OK;
+    }
+    return weft_fail(WEFT_E_ARG,
+                     "fit: a validation_split of %g leaves none of %" PRIu64
+                     " samples to %s; give more samples or another split",
+                     o->validation_split, t->n, v->n ? "train with" : "validate with");
+}
+
+static void add_validation(weft_logs *logs, const weft_logs *validation)
+{
+    const size_t prefix = strlen("val_"), room = sizeof *logs->name - prefix;
+    for (uint32_t i = 0; i < validation->n && logs->n < WEFT_MAX_LOGS; i++, logs->n++) {
+        char *name = logs->name[logs->n];
+        memcpy(name, "val_", prefix);
+        memcpy(name + prefix, validation->name[i], room); /* a name too long is cut */
+        name[prefix + room - 1] = 0;
+        logs->value[logs->n] = validation->value[i];
+    }
+}
+
+static weft_status run_epoch(fit *f, uint32_t number, int *stop)
+{
+    const weft_fit_options *o = &f->options;
+    double start = seconds();
+    weft_logs validation;
+    weft_status st;
+    weft__progress_epoch(&f->progress, number, start);
+    weft__batches_start(&f->train, o->seed, number);
+    if ((st = run_batches(f->session, &f->train, 1, &f->progress, &f->logs))) return st;
+    if (f->validates) {
+        weft__progress_draw(&f->progress, &f->logs, seconds());
+        weft__batches_start(&f->validation, 0, 0);
+        if ((st = run_batches(f->session, &f->validation, 0, NULL, &validation))) return st;
+        add_validation(&f->logs, &validation);
+    }
+    double end = seconds();
+    weft__progress_end(&f->progress, &f->logs, end);
+    if (!o->on_epoch) return WEFT_OK;
+    weft_epoch epoch = { number, o->epochs, &f->logs, end - start, 0 };
+    st = o->on_epoch(o->user, &epoch);
+    *stop = epoch.stop;
+    return st;
+}
+
+static weft_status run_epochs(fit *f)
+{
+    weft_status st = WEFT_OK;
+    int stop = 0;
+    weft__progress_init(&f->progress, f->options.progress, f->options.epochs,
+                        weft__batches_count(&f->train));
+    for (uint32_t i = 0; i < f->options.epochs && !st && !stop; i++)
+        st = run_epoch(f, i + 1, &stop);
+    weft__progress_finish(&f->progress);
+    return st;
+}
+
+weft_status weft_session_fit(weft_session *session, const weft_data *data,
+                             const weft_fit_options *options, weft_logs *logs)
+{
+    fit f = { .session = session };
+    weft_status st;
+    if (!session || !data)
+        return weft_fail(WEFT_E_ARG, "weft_session_fit needs a session and data");
+    if (options) f.options = *options;
+    if (!f.options.epochs) f.options.epochs = 1;
+    if (!f.options.batch_size) f.options.batch_size = BATCH_SIZE;
+    if ((st = check_options(&f.options)) || (st = choose_samples(&f, data))) return st;
+    if ((st = check_logs(&f)) || (st = weft__batches_init(&f.train))) return st;
+    if (f.validates && (st = weft__batches_init(&f.validation))) goto out;
+    if (!(st = run_epochs(&f)) && logs) *logs = f.logs;
+out:
+    weft__batches_finish(&f.train);
+    weft__batches_finish(&f.validation);
+    return st;
+}

@@ -1,0 +1,45 @@
+/* What compiling a session for training makes, and what the files of this room share. */
+#ifndef WEFT_TRAIN_TRAINER_H
+#define WEFT_TRAIN_TRAINER_H
+#include <weft/train.h>
+#include "plan/session.h"
+#include "train/parts.h"
+
+typedef struct weft__output_goal { /* what is asked of one output of the model */
+    weft__loss loss;
+    weft__metric *metric;
+    uint32_t n_metrics;
+    weft_spec output; /* as the model has it */
+} weft__output_goal;
+
+typedef struct weft__trainer {
+    weft__slots *slots;
+    weft__pack *pack;
+    int has_optimizer;
+    weft__optimizer optimizer;
+    weft__output_goal *goal; /* one per output of the model */
+    uint32_t n_goals;
+    weft_logs names;      /* values are 0 */
+    weft__variable *sums; /* f32: of each log the sum over samples, then how many there were */
+} weft__trainer;
+void weft__trainer_destroy(weft__trainer **trainer);
+/* The graph of a step or of an evaluation: session->make_graph. */
+weft_status weft__train_graph(weft_session *session, weft__purpose purpose, const weft_spec *inputs,
+                              weft__graph **graph);
+/* The session's; WEFT_E_ARG if it is not compiled. call: who asks. */
+weft_status weft__trainer_of(const weft_session *session, const char *call,
+                             weft__trainer **trainer);
+
+/* The names of the logs, in order; values are 0. */
+void weft__train_names(const weft_session *session, weft_logs *logs);
+/* Steps add to running sums on the device: forget them, or read their means. */
+weft_status weft__train_reset(weft_session *session);
+weft_status weft__train_logs(weft_session *session, weft_logs *logs);
+/* One batch, which is added to the sums. train: with a step of the optimizer. */
+weft_status weft__train_run(weft_session *session, const weft_data *batch, int train);
+/* Checks all arrays against the model (shapes of samples, dtypes, equal numbers of samples, class
+ * numbers), with an error that names the input or output. what: "fit", for the error. *n: the
+ * samples. */
+weft_status weft__train_check(const weft_session *session, const weft_data *data, const char *what,
+                              uint64_t *n);
+#endif

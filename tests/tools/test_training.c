@@ -1,0 +1,196 @@
+/* weft fit and weft evaluate: wrong usage is told before any work, what they print, and what they
+ * keep. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <setjmp.h>
+#include <string.h>
+#include <cmocka.h>
+#include "fixture.h"
+#include "program.h"
+
+#define DIGITS WEFT_TEST_DATA "/../../examples/digits/"
+#define MODEL DIGITS "untrained.keras"
+#define IMAGES "-x image=" DIGITS "train_image.npy "
+#define TABLES "-x table=" DIGITS "train_table.npy "
+#define LABELS "-y " DIGITS "train_labels.npy "
+#define LOSS "--loss sparse_categorical_crossentropy "
+#define ALL MODEL " " IMAGES TABLES LABELS LOSS "-d cpu "
+
+static void test_usage(void **state)
+{
+    static const char *const verbs[] = { "fit", "evaluate" };
+    char line[1024];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *v = verbs[i];
+
+        snprintf(line, sizeof line, "%s --help", v);
+        program_says(0, line, "usage: weft |-x NAME=FILE.npy|--loss NAME|--json|example: weft ");
+        program_says(2, v, "give a MODEL file");
+        snprintf(line, sizeof line, "%s a.keras b.keras", v);
+        program_says(2, line, "takes one MODEL, got a.keras and b.keras");
+        snprintf(line, sizeof line, "%s a.keras", v);
+        program_says(2, line, "give -x NAME=FILE.npy");
+        snprintf(line, sizeof line, "%s a.keras -x a", v);
+        program_says(2, line, "give -y NAME=FILE.npy");
+        snprintf(line, sizeof line, "%s a.keras -x a -y b", v);
+        program_says(2, line, "give --loss NAME|mse");
+        snprintf(line, sizeof line, "%s a.keras -x a -y b --loss ''", v);
+        program_says(2, line, "--loss is \"\"");
+        snprintf(line, sizeof line, "%s a.keras -x a -y b --loss 'mse optimizer=sgd'", v);
+        program_says(2, line, "--loss is \"mse optimizer=sgd\"; give a name");
+        snprintf(line, sizeof line, "%s a.keras -x a -y b --loss mse --metrics 'a b'", v);
+        program_says(2, line, "--metrics is \"a b\"");
+        snprintf(line, sizeof line, "%s a.keras --batch 0", v);
+        program_says(2, line, "--batch is \"0\"; give a whole number from 1");
+        snprintf(line, sizeof line, "%s a.keras -d ''", v);
+        program_says(2, line, "--device is \"\"");
+        snprintf(line, sizeof line, "%s a.keras --speed", v);
+        program_says(2, line, "unknown option --speed");
+    }
+}
+
+static void test_fit_usage(void **state)
+{
+    static const char *const splits[] = { "1", "-0.1", "x", "''", "0.5x", "nan", "1e9" };
+    char line[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
+        snprintf(line, sizeof line, "fit a.keras --validation-split %s", splits[i]);
+        program_says(2, line, "weft: fit: --validation-split is \"|from 0 to below 1");
+    }
+    program_says(2, "fit a.keras --epochs 0", "--epochs is \"0\"; give a whole number from 1");
+    program_says(2, "fit a.keras --seed -1", "--seed is \"-1\"");
+    program_says(2, "fit a.keras --no-shuffle=1", "option --no-shuffle takes no value");
+    program_says(2, "fit a.keras -x a -y b --loss mse --optimizer 'adam loss=mae'",
+                 "--optimizer is \"adam loss=mae\"");
+    program_says(2, "evaluate a.keras --epochs 1", "unknown option --epochs");
+}
+
+/* No file that is read is written over, and what cannot be written is told before the training. */
+static void test_output(void **state)
+{
+    (void)state;
+    program_says(2, "fit " ALL "-o " MODEL, "-o |is a file that is read; give another one");
+    program_says(2, "fit " ALL "-o " DIGITS "train_table.npy", "is a file that is read");
+    program_says(2, "fit " ALL "-o " DIGITS "train_labels.npy", "is a file that is read");
+    program_says(2, "fit " ALL "-o trained.onnx", "-o trained.onnx: no plugin writes such files");
+}
+
+static void test_arrays(void **state)
+{
+    (void)state;
+    program_says(1, "fit " MODEL " " IMAGES LABELS LOSS,
+                 "input \"table\" is missing: give -x table=FILE.npy|image, table");
+    program_says(1, "fit " MODEL " " IMAGES TABLES IMAGES LABELS LOSS, "this input is given twice");
+    program_says(1, "evaluate " MODEL " " IMAGES TABLES "-y digits=a.npy " LOSS,
+                 "-y digits=a.npy: no such output; the model's outputs are: digit (give -y");
+    program_says(1, "evaluate " MODEL " " IMAGES TABLES "-y a.npy " LOSS, "a.npy");
+    program_says(1, "fit " MODEL " " IMAGES "-x table=" DIGITS "table.npy " LABELS LOSS "-d cpu",
+                 "weft: |1437|360");
+    program_says(1, "fit " MODEL " " IMAGES TABLES LABELS "--loss hinge", "hinge");
+    program_says(1, "fit " ALL "--optimizer adan", "adan");
+    program_says(1, "fit " ALL "--validation-split 0.9999", "none of 1437 samples to train with");
+}
+
+/* The number behind the next "name": must lie between; what comes behind it. */
+static const char *number_between(const char *at, const char *name, double least, double most)
+{
+    char key[64];
+    const char *found;
+    double value;
+
+    snprintf(key, sizeof key, "\"%s\": ", name);
+    if (!(found = strstr(at, key))) fail_msg("no %s in %s", key, at);
+    value = strtod(found + strlen(key), NULL);
+    if (!(value >= least && value <= most)) fail_msg("%s is %g: %s", name, value, at);
+    return found + strlen(key);
+}
+
+static void test_fit(void **state)
+{
+    char text[4096];
+    const char *at = text;
+
+    (void)state;
+    program_says(0, "fit " ALL "--metrics accuracy --epochs 2 --batch 128 --validation-split 0.2",
+                 "the trained weights are not kept; give -o|"
+                 "Epoch 1/2\n9/9 - |/step - accuracy: |loss: |val_accuracy: |Epoch 2/2");
+    assert_int_equal(program_run("fit " ALL "--metrics accuracy --epochs 2 --seed 3 --json "
+                                 "--optimizer 'Adam(learning_rate=0.003)' 2>/dev/null",
+                                 text, sizeof text),
+                     0);
+    at = number_between(at, "epoch", 1, 1);
+    number_between(at, "loss", 1, 2.5);
+    at = number_between(at, "epoch", 2, 2);
+    number_between(at, "loss", 0.1, 1.5);
+    number_between(at, "accuracy", 0.5, 1);
+    assert_non_null(strstr(at, "\"saved\": null }\n"));
+}
+
+static void test_evaluate(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    program_says(0, "evaluate " ALL "--metrics accuracy", "loss: 2.|accuracy: 0.0|1437 samples, ");
+    /* Keras's 354 of 360 */
+    assert_int_equal(program_run("evaluate " DIGITS "digits.keras -x image=" DIGITS "image.npy "
+                                 "-x table=" DIGITS "table.npy -y digit=" DIGITS "labels.npy " LOSS
+                                 "--metrics accuracy --json -d cpu -b 100",
+                                 text, sizeof text),
+                     0);
+    number_between(text, "accuracy", 354.0 / 360 - 1e-6, 354.0 / 360 + 1e-6);
+    number_between(text, "samples", 360, 360);
+}
+
+/* The joined paths of P09: neither the concat nor its gradient moves a byte, and one op updates all
+ * weights. */
+static void test_plan(void **state)
+{
+    static const char *const ids[] = { "cpu", "opencl:0" };
+    char line[512], out[65536];
+    const char *at;
+
+    (void)state;
+    program_says(2, "plan m.keras --loss mse", "are for --train");
+    program_says(1, "plan " WEFT_TEST_DATA "/models/P09.keras --train --loss nothing -d cpu",
+                 "there is no loss \"nothing\"");
+    for (int i = 0; i < 2; i++) {
+        int concats = 0, updates = 0;
+
+        snprintf(line, sizeof line,
+                 "plan " WEFT_TEST_DATA
+                 "/models/P09.keras --train --loss binary_crossentropy -d %s",
+                 ids[i]);
+        if (program_run(line, out, sizeof out) != 0) {
+            if (i) continue; /* no such device here */
+            fail_msg("%s", out);
+        }
+        for (at = out; (at = strstr(at, "\nconcat ")) != NULL; at++, concats++)
+            assert_true(strstr(at, ": 0 bytes moved\n") &&
+                        strstr(at, ": 0 bytes moved\n") < strchr(at + 1, '\n'));
+        for (at = out; (at = strstr(at, " adam_update ")) != NULL; at++)
+            updates++;
+        assert_true(concats >= 2);
+        assert_int_equal(updates, 1);
+        assert_null(strstr(out, "into the variable"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_usage),  cmocka_unit_test(test_fit_usage),
+        cmocka_unit_test(test_output), cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_fit),    cmocka_unit_test(test_evaluate),
+        cmocka_unit_test(test_plan),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

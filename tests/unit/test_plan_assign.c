@@ -1,0 +1,350 @@
+/* Variables that runs assign: their values from run to run, in the model, and in other sessions;
+ * what is written in place and what is copied; shared layers; who may assign. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <weft/weft.h>
+#include "registry/internal.h"
+
+static weft_context *ctx;
+
+static weft_val state(weft_build *b, const char *name, const char *initializer)
+{
+    weft_spec spec = { WEFT_F32, 1, { 3 } };
+    return b->api->variable(b, name, &spec, initializer, WEFT_STATE);
+}
+
+/* y = x + s; s = s + 1 */
+static weft_status counter(weft_build *b)
+{
+    weft_val s = state(b, "s", "zeros");
+    b->api->assign(b, s, weft_add(b, s, weft_scalar(b, 1)));
+    return weft_out(b, 0, weft_add(b, weft_in(b, 0), s));
+}
+
+/* y = x + p + 10 q; p and q change places. */
+static weft_status swapper(weft_build *b)
+{
+    weft_val p = state(b, "p", "zeros"), q = state(b, "q", "ones");
+    b->api->assign(b, p, q);
+    b->api->assign(b, q, p);
+    p = weft_add(b, p, weft_mul(b, q, weft_scalar(b, 10)));
+    return weft_out(b, 0, weft_add(b, weft_in(b, 0), p));
+}
+
+/* y = s; s = s / 2 + the sum of x: made by an op that reads s, and nobody else does. */
+static weft_status follower(weft_build *b)
+{
+    weft_val s = state(b, "s", "ones"),
+             sum = weft_opf(b, "reduce", weft_in(b, 0), "fn=sum axes=(0)");
+    b->api->assign(b, s, weft_add(b, weft_mul(b, s, weft_scalar(b, 0.5)), sum));
+    return weft_out(b, 0, weft_in(b, 0));
+}
+
+/* The same, and s is read behind the assignment: the value before it. */
+static weft_status reader(weft_build *b)
+{
+    weft_val s = state(b, "s", "ones"),
+             sum = weft_opf(b, "reduce", weft_in(b, 0), "fn=sum axes=(0)");
+    weft_val next = weft_add(b, weft_mul(b, s, weft_scalar(b, 0.5)), sum);
+    b->api->assign(b, s, next);
+    return weft_out(b, 0, weft_tanh(b, weft_mul(b, weft_in(b, 0), s)));
+}
+
+static void in_loop(weft_build *b, void *user, const weft_val *carry, const weft_val *x,
+                    weft_val *carry_out, weft_val *y)
+{
+    (void)carry, (void)carry_out;
+    b->api->assign(b, *(weft_val *)user, x[0]);
+    y[0] = x[0];
+}
+static weft_status looper(weft_build *b)
+{
+    weft_val x = weft_in(b, 0), s = state(b, "s", "zeros"), y;
+    weft_scan scan = { .struct_size = sizeof scan,
+                       .n_x = 1,
+                       .n_y = 1,
+                       .xs = &x,
+                       .body = in_loop,
+                       .user = &s,
+                       .ys = &y };
+    b->api->scan(b, &scan);
+    return weft_out(b, 0, y);
+}
+
+static weft_status misfit(weft_build *b)
+{
+    weft_val s = state(b, "s", "zeros");
+    b->api->assign(b, s, weft_in(b, 0));
+    return weft_out(b, 0, weft_in(b, 0));
+}
+
+#define LAYER(fn, label)                         \
+    static const weft_layer_class fn##_class = { \
+        .struct_size = sizeof fn##_class,        \
+        .name = label,                           \
+        .version = 1,                            \
+        .min_version = 1,                        \
+        .inputs = "x",                           \
+        .outputs = "y",                          \
+        .build = fn,                             \
+    };
+LAYER(counter, "Counter")
+LAYER(swapper, "Swapper")
+LAYER(follower, "Follower")
+LAYER(reader, "Reader")
+LAYER(looper, "Looper")
+LAYER(misfit, "Misfit")
+static const weft_layer_class *const layers[] = { &counter_class,
+                                                  &swapper_class,
+                                                  &follower_class,
+                                                  &reader_class,
+                                                  &looper_class,
+                                                  &misfit_class,
+                                                  NULL };
+
+static int setup(void **unused)
+{
+    static const weft_plugin plugin = { WEFT_PLUGIN_HEAD, "assigning", .version = "1",
+                                        .layers = layers };
+    (void)unused;
+    return weft_context_create("plugin_path=\"" WEFT_TEST_PLUGINS "\"", &ctx) ||
+           weft__register_plugin(ctx, &plugin);
+}
+
+static int teardown(void **unused)
+{
+    (void)unused;
+    weft_context_destroy(&ctx);
+    return 0;
+}
+
+static weft_model *make(const char *cls, int calls)
+{
+    weft_model *m = NULL;
+    assert_int_equal(weft_model_create(ctx, "m", &m), WEFT_OK);
+    weft_tensor x = weft_input(m, "x", WEFT_F32, WEFT_SHAPE(3));
+    weft_layer layer = weft_layer_create(m, cls, "name=l");
+    for (int i = 0; i < calls; i++)
+        weft_output(m, weft_layer_call(m, layer, &x, 1));
+    if (weft_model_finish(m)) fail_msg("%s", weft_error());
+    return m;
+}
+
+static weft_session *open(weft_model *m, const char *device)
+{
+    weft_session *s = NULL;
+    if (weft_session_create(m, device, NULL, &s)) fail_msg("%s", weft_error());
+    return s;
+}
+
+/* The first elements of the outputs for x = 0.25 everywhere, two samples. */
+static void run(weft_session *s, uint32_t n, float *first)
+{
+    float x[6] = { 0.25f, 0.25f, 0.25f, 0.25f, 0.25f, 0.25f };
+    weft_array in = { { WEFT_F32, 2, { 2, 3 } }, x }, *out[2] = { NULL, NULL };
+    const weft_array *inputs[] = { &in };
+    if (weft_session_run(s, inputs, 1, out, n)) fail_msg("%s", weft_error());
+    for (uint32_t i = 0; i < n; i++) {
+        first[i] = *(float *)out[i]->data;
+        weft_array_destroy(&out[i]);
+    }
+}
+
+static weft_array three(float *data)
+{
+    return (weft_array){ { WEFT_F32, 1, { 3 } }, data };
+}
+
+static float value(weft_model *m, uint32_t variable)
+{
+    float v[3];
+    weft_array a = three(v);
+    if (weft_model_get_variable(m, variable, &a)) fail_msg("%s", weft_error());
+    return v[0];
+}
+
+static const char *const devices[] = { "cpu", "opencl:0" };
+static int there(const char *device)
+{
+    for (uint32_t i = 0; i < weft_context_n_devices(ctx); i++) {
+        const char *id;
+        weft_dev_info info = { .struct_size = sizeof info };
+        if (!weft_context_device(ctx, i, &id, &info) && !strcmp(id, device))
+            return (int)info.usable;
+    }
+    return 0;
+}
+
+static void test_values_stay(void **unused)
+{
+    (void)unused;
+    for (int d = 0; d < 2; d++) {
+        if (!there(devices[d])) continue;
+        weft_model *m = make("Counter", 1);
+        weft_session *s = open(m, devices[d]);
+        float y, ten[3] = { 10, 10, 10 };
+        weft_array given = three(ten);
+        for (int i = 0; i < 4; i++) {
+            run(s, 1, &y);
+            assert_float_equal(y, 0.25 + i, 0);
+        }
+        assert_float_equal(value(m, 0), 4, 0);
+        run(s, 1, &y);
+        assert_float_equal(y, 4.25, 0);
+        assert_int_equal(weft_model_set_variable(m, 0, &given), WEFT_OK);
+        assert_float_equal(value(m, 0), 10, 0); /* not the device's 5 */
+        run(s, 1, &y);
+        assert_float_equal(y, 10.25, 0);
+        weft_session_destroy(&s);
+        assert_float_equal(value(m, 0), 11, 0);
+        s = open(m, devices[d]);
+        run(s, 1, &y);
+        assert_float_equal(y, 11.25, 0);
+        weft_session_destroy(&s);
+        weft_model_destroy(&m);
+    }
+}
+
+static void test_a_shared_layer_reads_what_was_assigned(void **unused)
+{
+    weft_model *m = make("Counter", 2);
+    weft_session *s = open(m, "cpu");
+    float y[2];
+    (void)unused;
+    for (int i = 0; i < 3; i++) {
+        run(s, 2, y);
+        /* of two calls that do not depend on each other Keras runs the later one first */
+        assert_float_equal(y[1], 0.25 + 2 * i, 0);
+        assert_float_equal(y[0], 0.25 + 2 * i + 1, 0);
+    }
+    assert_float_equal(value(m, 0), 6, 0);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
+static void test_swap(void **unused)
+{
+    (void)unused;
+    for (int d = 0; d < 2; d++) {
+        if (!there(devices[d])) continue;
+        weft_model *m = make("Swapper", 1);
+        weft_session *s = open(m, devices[d]);
+        float y;
+        for (int i = 0; i < 4; i++) {
+            run(s, 1, &y);
+            assert_float_equal(y, (i & 1 ? 1.25 : 10.25), 0);
+        }
+        run(s, 1, &y);
+        assert_float_equal(value(m, 0), 1, 0);
+        assert_float_equal(value(m, 1), 0, 0);
+        weft_session_destroy(&s);
+        weft_model_destroy(&m);
+    }
+}
+
+static int plan_says(weft_session *s, const char *words)
+{
+    char text[8192];
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    assert_int_equal(weft_session_plan(s, 2, WEFT_PLAN_STEPS, f), WEFT_OK);
+    rewind(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    return strstr(text, words) != NULL;
+}
+
+static void test_in_place_where_nobody_else_reads(void **unused)
+{
+    static const char *const classes[] = { "Follower", "Reader", "Counter", "Swapper" };
+    (void)unused;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        weft_model *m = make(classes[i], 1);
+        weft_session *s = open(m, "cpu");
+        float y;
+        /* one reads the other's variable only where they swap */
+        assert_int_equal(plan_says(s, "into the variable"), i == 3);
+        run(s, 1, &y);
+        run(s, 1, &y);
+        if (i < 2) assert_float_equal(value(m, 0), (1 * 0.5f + 0.5f) * 0.5f + 0.5f, 0);
+        if (i == 1) assert_float_equal(y, 0.24491866f, 1e-6);
+        weft_session_destroy(&s);
+        weft_model_destroy(&m);
+    }
+}
+
+static void test_one_at_a_time(void **unused)
+{
+    weft_model *m = make("Counter", 1), *other = NULL;
+    weft_session *s = open(m, "cpu"), *second = NULL;
+    (void)unused;
+    assert_int_equal(weft_session_create(m, "cpu", NULL, &second), WEFT_E_ARG);
+    if (!strstr(weft_error(), "another session")) fail_msg("%s", weft_error());
+    weft_session_destroy(&s);
+    s = open(m, "cpu");
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+    assert_int_equal(weft_model_create(ctx, "bad", &other), WEFT_OK);
+    weft_apply(other, "Misfit", NULL, weft_input(other, "x", WEFT_F32, WEFT_SHAPE(3)));
+    assert_int_equal(weft_model_finish(other), WEFT_E_SHAPE);
+    if (!strstr(weft_error(), "assign: variable")) fail_msg("%s", weft_error());
+    weft_model_destroy(&other);
+    assert_int_equal(weft_model_create(ctx, "bad", &other), WEFT_OK);
+    weft_apply(other, "Looper", NULL,
+               weft_input_spec(other, "x", &(weft_spec){ WEFT_F32, 2, { 4, 3 } }));
+    assert_int_equal(weft_model_finish(other), WEFT_E_UNSUPPORTED);
+    if (!strstr(weft_error(), "assign() in the body of a loop")) fail_msg("%s", weft_error());
+    weft_model_destroy(&other);
+}
+
+/* Reads the variable while another thread runs: whole values, that never go back. */
+static void *watch(void *user)
+{
+    float last = 0;
+    for (int i = 0; i < 200; i++) {
+        float v[3];
+        weft_array a = three(v);
+        if (weft_model_get_variable(user, 0, &a)) return "no value";
+        if (v[0] != v[1] || v[1] != v[2] || v[0] < last) return "torn";
+        last = v[0];
+    }
+    return NULL;
+}
+
+static void test_read_from_another_thread(void **unused)
+{
+    weft_model *m = make("Counter", 1);
+    weft_session *s = open(m, "cpu");
+    pthread_t thread;
+    void *wrong = NULL;
+    float y;
+    (void)unused;
+    assert_int_equal(pthread_create(&thread, NULL, watch, m), 0);
+    for (int i = 0; i < 500; i++)
+        run(s, 1, &y);
+    pthread_join(thread, &wrong);
+    assert_null(wrong);
+    assert_float_equal(value(m, 0), 500, 0);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values_stay),
+        cmocka_unit_test(test_a_shared_layer_reads_what_was_assigned),
+        cmocka_unit_test(test_swap),
+        cmocka_unit_test(test_in_place_where_nobody_else_reads),
+        cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_read_from_another_thread),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

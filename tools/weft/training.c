@@ -1,0 +1,143 @@
+/* From the options of `weft fit` and `weft evaluate` to a compiled session and its data. */
+#include "training.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+int training_option(training *t, const tool_args *args, int i)
+{
+    switch (i) {
+    case 0: return tool_add_file(args, &t->x_files);
+    case 1: return tool_add_file(args, &t->y_files);
+    case 2: return tool_add_device(args, t->devices);
+    case 3: return tool_number(args, "batch", 1, TOOL_MAX_BATCH, &t->batch_size);
+    case 4: t->loss = args->value; return TOOL_OK;
+    case 5: t->loss_weights = args->value; return TOOL_OK;
+    case 6: t->metrics = args->value; return TOOL_OK;
+    case 7: t->strict = 1; return TOOL_OK;
+    default: t->json = 1; return TOOL_OK;
+    }
+}
+
+int training_model(training *t, const char *path)
+{
+    if (t->path) return tool_usage_error(t->verb, "takes one MODEL, got %s and %s", t->path, path);
+    t->path = path;
+    return TOOL_OK;
+}
+
+/* Where the first of `characters` is that stands in no parentheses and in no quotes; NULL if there
+ * is none. */
+static const char *find_outside(const char *text, const char *characters)
+{
+    int depth = 0;
+    char quote = 0;
+
+    for (; *text; text++) {
+        if (quote) {
+            if (*text == quote) quote = 0;
+        } else if (*text == '"' || *text == '\'')
+            quote = *text;
+        else if (*text == '(' || *text == ')')
+            depth += *text == '(' ? 1 : -1;
+        else if (depth <= 0 && strchr(characters, *text))
+            return text;
+    }
+    return NULL;
+}
+
+/* A value must be one word of attribute text, or words with commas between. */
+static int check_value(const training *t, const char *option, const char *value)
+{
+    if (!value || (*value && !find_outside(value, " \t\n=") && strlen(value) < 1024))
+        return TOOL_OK;
+    return tool_usage_error(t->verb,
+                            "--%s is \"%.200s\"; give a name, or Name(attribute=value ..), or "
+                            "several with commas between",
+                            option, value);
+}
+
+int training_check(const training *t)
+{
+    int code;
+
+    if (!t->path)
+        return tool_usage_error(
+            t->verb, "give a MODEL file: weft %s model.keras -x x.npy -y y.npy --loss mse",
+            t->verb);
+    if (!t->x_files.n) return tool_usage_error(t->verb, "give -x NAME=FILE.npy for each input");
+    if (!t->y_files.n) return tool_usage_error(t->verb, "give -y NAME=FILE.npy for each output");
+    if (!t->loss)
+        return tool_usage_error(
+            t->verb,
+            "give --loss NAME, for example mse or binary_crossentropy; `weft %s "
+            "--help` lists them",
+            t->verb);
+    if ((code = check_value(t, "optimizer", t->optimizer))) return code;
+    if ((code = check_value(t, "loss", t->loss))) return code;
+    if ((code = check_value(t, "loss-weights", t->loss_weights))) return code;
+    return check_value(t, "metrics", t->metrics);
+}
+
+/* " loss=mse", or " loss=(mse,mae)" */
+static void add_attribute(char *text, const char *name, const char *value)
+{
+    int list = value && find_outside(value, ",");
+
+    if (value)
+        sprintf(text + strlen(text), " %s=%s%s%s", name, list ? "(" : "", value, list ? ")" : "");
+}
+
+static weft_status compile(training *t)
+{
+    char text[4 * 1100] = ""; /* checked: each value has less than 1024 characters */
+
+    add_attribute(text, "optimizer", t->optimizer);
+    add_attribute(text, "loss", t->loss);
+    add_attribute(text, "loss_weights", t->loss_weights);
+    add_attribute(text, "metrics", t->metrics);
+    return weft_session_compile(t->session, text);
+}
+
+int training_load(training *t)
+{
+    if (tool_context(&t->ctx) || weft_model_load(t->ctx, t->path, &t->model)) return tool_fail();
+    return TOOL_OK;
+}
+
+int training_open(training *t)
+{
+    if (tool_load_arrays(t->model, &t->x_files, &t->x, &t->n_x) ||
+        tool_load_arrays(t->model, &t->y_files, &t->y, &t->n_y))
+        return TOOL_FAILED;
+    t->data = (weft_data){ (const weft_array *const *)t->x, (const weft_array *const *)t->y, t->n_x,
+                           t->n_y };
+    if (weft_session_create(t->model, *t->devices ? t->devices : "best",
+                            t->strict ? "strict=true" : NULL, &t->session) ||
+        compile(t))
+        return tool_fail();
+    return TOOL_OK;
+}
+
+void training_close(training *t)
+{
+    tool_free_arrays(&t->x, t->n_x);
+    tool_free_arrays(&t->y, t->n_y);
+    weft_session_destroy(&t->session);
+    weft_model_destroy(&t->model);
+    weft_context_destroy(&t->ctx);
+}
+
+void training_print_json(const weft_logs *logs)
+{
+    printf("{");
+    for (uint32_t i = 0; i < logs->n; i++) {
+        printf("%s ", i ? "," : "");
+        tool_json_string(logs->name[i]);
+        if (isfinite(logs->value[i]))
+            printf(": %.9g", logs->value[i]);
+        else
+            printf(": null");
+    }
+    printf(" }");
+}
