@@ -69,7 +69,7 @@ def lambda_nested():
     return saved(build)
 
 
-@refused("Embedding|LSTM|MultiHeadAttention|Swirl")
+@refused("Embedding|GRU|MultiHeadAttention|Swirl")
 def unsupported():
     """Four layers that do not run; the error names all of them at once."""
 
@@ -77,7 +77,7 @@ def unsupported():
         words = Input((12,), name="words")
         x = layers.Embedding(50, 8)(words)
         x = layers.MultiHeadAttention(2, 4)(x, x)
-        return Model(words, layers.Dense(2)(layers.LSTM(6)(Swirl(name="swirl")(x))))
+        return Model(words, layers.Dense(2)(layers.GRU(6)(Swirl(name="swirl")(x))))
 
     return saved(build)
 
@@ -132,13 +132,13 @@ def activation_class():
     return activated(Swirl(name="swirl"))
 
 
-@refused("odd|wobble|LSTM|2 unsupported")
+@refused("odd|wobble|GRU|2 unsupported")
 def activation_function_and_layer():
     """Both are told at once."""
     def build():
         values = Input((5, 8), name="values")
         x = layers.Dense(4, activation=wobble, name="odd")(values)
-        return Model(values, layers.LSTM(3)(x))
+        return Model(values, layers.GRU(3)(x))
 
     return saved(build)
 

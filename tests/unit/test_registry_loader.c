@@ -156,7 +156,7 @@ static void refuses_with_reasons(void **state)
     assert_int_equal(symlink("/nonexistent/x.so", path), 0);
 
     weft_context *ctx = open_folder("");
-    assert_refused(ctx, "bad_abi.so", "was built for plugin ABI 7.3");
+    assert_refused(ctx, "bad_abi.so", "was built for plugin ABI 8.3");
     assert_refused(ctx, "bad_magic.so", "12345678");
     assert_refused(ctx, "no_symbol.so", "exports no weft_plugin_v1");
     assert_refused(ctx, "other_symbol.so", "exports weft_plugin_v2");
@@ -248,7 +248,7 @@ static void tells_of_refused_files(void **state)
     weft_context *ctx = open_folder("");
     weft_context_log(ctx, WEFT_LOG_WARN, collect_messages, messages);
     assert_non_null(strstr(messages, "W plugin /tmp/weft-loader-"));
-    assert_non_null(strstr(messages, "/libwobble.so is refused: was built for plugin ABI 7.3"));
+    assert_non_null(strstr(messages, "/libwobble.so is refused: was built for plugin ABI 8.3"));
     assert_null(strstr(messages, "off.so"));
     messages[0] = 0;
     weft_context_log(ctx, WEFT_LOG_DEBUG, collect_messages, messages);
@@ -260,7 +260,7 @@ static void tells_of_refused_files(void **state)
     weft__text_finish(&text);
     weft__tell_refused_like(ctx, "org.example.Wobble", &text);
     assert_non_null(strstr(text.s, "; the plugin /tmp/weft-loader-"));
-    assert_non_null(strstr(text.s, "/libwobble.so is refused: was built for plugin ABI 7.3"));
+    assert_non_null(strstr(text.s, "/libwobble.so is refused: was built for plugin ABI 8.3"));
     weft__text_finish(&text);
     weft__tell_refused_like(ctx, "LSTM", &text);
     assert_null(text.s);

@@ -1,6 +1,6 @@
 /* weft/plugin.h - the one header that a layer or op plugin is built against.
  * C99, no library: a plugin imports no host symbol; everything comes through function tables.
- * ABI rules R1..R9 are at the end. The ABI is 0: it may still change. */
+ * ABI rules R1..R9 are at the end. The ABI is 1. */
 #ifndef WEFT_PLUGIN_H
 #define WEFT_PLUGIN_H
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-#define WEFT_ABI_MAJOR 0       /* changes => new symbol name, new plugin directory   */
+#define WEFT_ABI_MAJOR 1       /* changes => new symbol name, new plugin directory   */
 #define WEFT_ABI_MINOR 0       /* grows when a field or a table entry is appended    */
 #define WEFT_MAGIC 0x31544657u /* "WFT1" */
 #define WEFT_MAX_RANK 8
@@ -103,7 +103,7 @@ typedef struct weft_attr {  /* FROZEN, ends with {0} */
 /* ---- building a graph: what a layer's build(), an op's lower() and gradient() are handed --- */
 typedef struct weft_build weft_build;
 typedef struct weft_scan {       /* a loop over one axis; the body is traced once; differentiable */
-    uint32_t struct_size, flags; /* flags: 1 = from the last step to the first */
+    uint32_t struct_size, flags; /* WEFT_SCAN_.. */
     int32_t axis;
     uint32_t n_carry, n_x, n_y;
     const weft_val *carry0, *xs;
@@ -112,6 +112,7 @@ typedef struct weft_scan {       /* a loop over one axis; the body is traced onc
     void *user;
     weft_val *carry_end, *ys; /* results */
 } weft_scan;
+enum { WEFT_SCAN_REVERSE = 1 }; /* from the last step to the first */
 /* Flags of a variable. TRANSIENT: model files do not hold it, as what a stateful layer keeps from
  * batch to batch; such ones are made last. */
 enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2, WEFT_TRANSIENT = 4 };

@@ -224,7 +224,7 @@ static weft_status add_scan(tracing *t)
     weft__scan_request request = { .n_carry = s->n_carry,
                                    .n_x = s->n_x,
                                    .axis = t->axis,
-                                   .reverse = (int)(s->flags & 1),
+                                   .reverse = (int)(s->flags & WEFT_SCAN_REVERSE),
                                    .steps = t->steps,
                                    .path = t->b->path,
                                    .in = in,

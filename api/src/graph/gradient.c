@@ -119,8 +119,9 @@ static weft_status total(backward *w, weft_val value, weft_val *sum)
     n = 0;
     for (uint32_t i = w->head[value]; i; i = w->parts[i].next)
         list[n++] = w->parts[i].value;
-    const char *name = weft__graph_value(w->graph, value)->name; /* of a variable or an input */
-    const char *path = from ? from->path : name ? name : "";
+    const weft__gvalue *v = weft__graph_value(w->graph, value);
+    if (!from) from = weft__graph_producer(w->graph, list[0]);
+    const char *path = v->kind == WEFT__V_VARIABLE ? v->name : from ? from->path : "";
     weft_status st = weft__gradient_sum(w->graph, path, list, n, sum);
     weft__free(list);
     if (st) return st;

@@ -24,7 +24,7 @@ static void list_formats(const weft_context *ctx, int writers, weft__text *text)
         comma = ", ";
     }
     if (!*comma)
-        weft__text_add(text, "none: no plugin %s was found, `weft plugins` says why",
+        weft__text_add(text, "none: no plugin %s was found",
                        writers ? "that writes files" : "with formats");
 }
 
