@@ -1,7 +1,8 @@
 /* A stranger's layer with a loop, org.example.LSTM of weft's plugins/example/lstm.c, built out of
  * tree, trains on every device: on a task that needs memory, whether the first number of a series
  * is positive, which eight others follow. The loss falls to a small part of what guessing gives,
- * the devices agree, and Weft's own LSTM, which has kernels, learns the same from the same weights. */
+ * the devices agree, and Weft's own LSTM, which has kernels, learns the same from the same
+ * weights. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
