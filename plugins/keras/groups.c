@@ -2,8 +2,7 @@
 #include <string.h>
 #include "keras.h"
 
-/* Class name to group name: Conv2D -> conv2d, LeakyReLU -> leaky_re_lu (Keras's to_snake_case). */
-static void snake(const char *name, char *out, size_t size)
+void keras_snake_name(const char *name, char *out, size_t size)
 {
     size_t n = 0, i;
 
@@ -51,7 +50,7 @@ void keras_group_next(keras_groups *groups, const char *prefix, const char *clas
     counter *c = groups->item; /* the last one has no name */
     char stem[256];
 
-    snake(class_name, stem, sizeof stem);
+    keras_snake_name(class_name, stem, sizeof stem);
     while (*c->name && strcmp(c->name, stem))
         c++;
     memcpy(c->name, stem, sizeof stem);

@@ -44,6 +44,8 @@ typedef struct keras_text {
 void keras_text_add(keras_text *t, const char *s, size_t n);
 void keras_text_str(keras_text *t, const char *s);
 void keras_text_free(keras_text *t);
+void keras_text_scalar(keras_text *t, const json_t *v); /* null, true, a number, a string */
+int keras_is_word(const char *s);                       /* of attribute text, in any locale */
 
 /* attributes.c: a layer's config as attribute text of its class; only what the class has. */
 weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer,
@@ -119,6 +121,8 @@ weft_status keras_variable_path(const keras_file *f, const weft_model *m, weft_l
 /* Keras's layers of a cell, which holds their variables; they are called on a series, and on the
  * states to begin with. cls may be NULL. */
 int keras_is_recurrent(const weft_layer_class *cls);
+/* Class name to group name: Conv2D -> conv2d, LeakyReLU -> leaky_re_lu (Keras's to_snake_case). */
+void keras_snake_name(const char *name, char *out, size_t size);
 /* What Keras calls a class: the name without its namespace; "Activation" for a function that stands
  * as a layer. */
 const char *keras_class_name(const weft_layer_class *cls);
@@ -162,7 +166,7 @@ int keras_is_chain(const keras_file *f, const weft_model *m); /* written as a Se
 const char *keras_kind(const keras_file *f, const weft_model *m);
 
 /* ports.c. Notes of a model: "dict" if its file has outputs by name; the keys of its inputs, a
- * list, if they are a dict; its training configuration. */
+ * list, if they are a dict; its training configuration, beside WEFT_NOTE_COMPILE. */
 #define KERAS_NOTE_INPUTS "keras.inputs"
 #define KERAS_NOTE_OUTPUTS "keras.outputs"
 #define KERAS_NOTE_COMPILE "compile_config"
@@ -170,6 +174,9 @@ int keras_outputs_by_name(const keras_file *f, const weft_model *m); /* to be wr
 /* Names that a file of Keras cannot hold, for they are not sorted: a list; else null. */
 json_t *keras_output_names(const keras_file *f, const weft_model *m);
 json_t *keras_input_keys(const keras_file *f, const weft_model *m); /* NULL if they are a list */
+/* training.c: compile_config into notes; what the model has of it, {} if nothing. */
+weft_status keras_training_read(const keras_file *f);
+json_t *keras_training_json(keras_writer *w, const weft_model *m);
 /* write_graph.c: a whole model's entry. */
 json_t *keras_model_json(keras_writer *w, const weft_model *m, const char *name, int depth);
 /* write_weights.c: model.weights.h5 in memory: *bytes lives until keras_image_close(). */
