@@ -70,7 +70,7 @@ static void test_refused_plugins(void **state)
     setenv("WEFT_DISABLE", "opencl", 1);
     program_says(
         1, "summary " WEFT_TEST_DATA "/refused/unsupported.keras",
-        "warning: plugin /tmp/weft_usage_|swirl.so is refused: was built for plugin ABI 7.3|"
+        "warning: plugin /tmp/weft_usage_|swirl.so is refused: was built for plugin ABI 8.3|"
         "layer \"swirl\" (Swirl): a class|; the plugin /tmp/weft_usage_|"
         "1 plugin file was refused; `weft plugins` says why");
     program_says(1, "summary " WEFT_TEST_PROGRAM,
