@@ -36,7 +36,7 @@ void keras_text_str(keras_text *t, const char *s)
 void keras_text_free(keras_text *t)
 {
     keras_free(t->f, t->s);
-    *t = (keras_text){ 0 };
+    *t = (keras_text){ .f = t->f };
 }
 
 static int is_letter(char c)
@@ -44,8 +44,7 @@ static int is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-/* A word of attribute text, in any locale. */
-static int is_word(const char *s)
+int keras_is_word(const char *s)
 {
     if (!is_letter(*s)) return 0;
     while (is_letter(*s) || (*s >= '0' && *s <= '9') || *s == '.')
@@ -83,6 +82,22 @@ static void add_number(keras_text *t, const json_t *v)
     else
         t->failed = 1;
     free(s);
+}
+
+void keras_text_scalar(keras_text *t, const json_t *v)
+{
+    const char *s = json_string_value(v);
+
+    if (json_is_null(v))
+        keras_text_str(t, "none");
+    else if (json_is_boolean(v))
+        keras_text_str(t, json_is_true(v) ? "true" : "false");
+    else if (json_is_number(v))
+        add_number(t, v);
+    else if (keras_is_word(s) && !is_reserved(s))
+        keras_text_str(t, s);
+    else
+        add_string(t, s);
 }
 
 /* Of initializers, regularizers and constraints, which say nothing about results: the weights come
@@ -179,7 +194,7 @@ static weft_status add_arguments(const keras_file *f, const char *layer, const j
     {
         weft_status st;
 
-        if (json_is_object(v) || json_is_null(v) || !is_word(key)) continue;
+        if (json_is_object(v) || json_is_null(v) || !keras_is_word(key)) continue;
         keras_text_str(t, between);
         keras_text_str(t, key);
         keras_text_str(t, "=");
@@ -208,7 +223,7 @@ static weft_status add_object(const keras_file *f, const weft_attr *attr, const 
         return keras_fail(f, WEFT_E_UNSUPPORTED, "layer \"%s\": %s", layer, why);
     if (class_name && !strcmp(class_name, "function") && json_is_string(config))
         class_name = function_class(f, json_string_value(config));
-    if (!class_name || !is_word(class_name) || is_reserved(class_name))
+    if (!class_name || !keras_is_word(class_name) || is_reserved(class_name))
         return keras_fail(f, WEFT_E_UNTRUSTED,
                           "layer \"%s\": %s is an object without a usable class_name", layer,
                           attr->name ? attr->name : "a value");
@@ -232,17 +247,10 @@ static weft_status add_value(const keras_file *f, const weft_attr *attr, const c
     weft_status st;
 
     if (depth > MAX_NESTING) return fail_nested(f, attr, layer);
-    if (!v || json_is_null(v))
-        keras_text_str(t, depth ? "-1" : "none"); /* None in a shape is -1 */
-    else if (json_is_boolean(v))
-        keras_text_str(t, json_is_true(v) ? "true" : "false");
-    else if (json_is_number(v))
-        add_number(t, v);
-    else if (json_is_string(v) && is_word(json_string_value(v)) &&
-             !is_reserved(json_string_value(v)))
-        keras_text_str(t, json_string_value(v));
-    else if (json_is_string(v))
-        add_string(t, json_string_value(v));
+    if (json_is_null(v) && depth)
+        keras_text_str(t, "-1"); /* None in a shape is -1 */
+    else if (json_is_null(v) || json_is_boolean(v) || json_is_number(v) || json_is_string(v))
+        keras_text_scalar(t, v);
     else if (json_is_object(v))
         return add_object(f, attr, layer, v, t, depth);
     else {

@@ -1,13 +1,12 @@
 /* Which calls of a model's layers the outputs need, and their numbers in the file: Keras keeps no
  * other call, and counts those that it keeps. */
-#include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 
-void keras_calls_finish(keras_calls *c)
+void keras_calls_finish(const keras_file *f, keras_calls *c)
 {
-    free(c->first);
-    free(c->number);
+    keras_free(f, c->first);
+    keras_free(f, c->number);
     memset(c, 0, sizeof *c);
 }
 
@@ -16,7 +15,7 @@ static weft_status reserve(const keras_file *f, const weft_model *m, keras_calls
     uint32_t id, n = f->api->n_layers(m), calls = 0, total = 0;
     weft_status st;
 
-    if (!(c->first = calloc((size_t)n + 2, sizeof *c->first)))
+    if (!(c->first = keras_alloc(f, (size_t)n + 2, sizeof *c->first)))
         return keras_fail(f, WEFT_E_NOMEM, "no memory for %u layers", (unsigned)n);
     for (id = 1; id <= n; id++) {
         c->first[id] = total;
@@ -25,7 +24,7 @@ static weft_status reserve(const keras_file *f, const weft_model *m, keras_calls
     }
     c->first[n + 1] = total;
     c->n_layers = n;
-    if (!(c->number = calloc((size_t)total + 1, sizeof *c->number)))
+    if (!(c->number = keras_alloc(f, (size_t)total + 1, sizeof *c->number)))
         return keras_fail(f, WEFT_E_NOMEM, "no memory for %u calls", (unsigned)total);
     return WEFT_OK;
 }
@@ -77,10 +76,10 @@ weft_status keras_calls_find(const keras_file *f, const weft_model *m, keras_cal
     uint32_t id, k;
 
     if (st) return st;
-    if (!(stack = calloc((size_t)c->first[c->n_layers + 1] + 1, sizeof *stack)))
+    if (!(stack = keras_alloc(f, (size_t)c->first[c->n_layers + 1] + 1, sizeof *stack)))
         return keras_fail(f, WEFT_E_NOMEM, "no memory for the calls of a model");
     st = mark(f, m, c, stack);
-    free(stack);
+    keras_free(f, stack);
     for (id = 1; id <= c->n_layers; id++) {
         uint32_t kept = 0;
 
@@ -94,24 +93,23 @@ weft_status keras_calls_find(const keras_file *f, const weft_model *m, keras_cal
 int keras_is_chain(const keras_file *f, const weft_model *m)
 {
     const weft_model_api *api = f->api;
-    weft_tensor_id at = api->input_at(m, 0);
-    weft_layer_id *ids = NULL;
+    weft_tensor_id at = api->output_at(m, 0, NULL);
     uint32_t n = api->order(m, NULL, 0), i;
-    int chain = !strcmp(api->kind(m), "Sequential") && api->n_inputs(m) == 1 &&
-                api->n_outputs(m) == 1 && (ids = calloc((size_t)n + 1, sizeof *ids)) != NULL;
 
-    if (chain) api->order(m, ids, n);
-    for (i = 0; chain && i < n; i++) {
-        weft_call_info info = { .struct_size = sizeof info };
+    if (strcmp(api->kind(m), "Sequential") != 0 || api->n_inputs(m) != 1 || api->n_outputs(m) != 1)
+        return 0;
+    for (i = 0; i < n; i++) {
+        weft_tensor_info t = { .struct_size = sizeof t };
+        weft_call_info call = { .struct_size = sizeof call };
         uint32_t calls = 0;
 
-        chain = !api->layer_info(m, ids[i], NULL, NULL, NULL, NULL, &calls) && calls == 1 &&
-                !api->call_info(m, ids[i], 0, &info) && info.n_in == 1 && info.in[0] == at &&
-                !*info.attrs;
-        at = info.first;
+        if (api->tensor_info(m, at, &t) || t.kind != WEFT_TENSOR_RESULT || t.index != 0 ||
+            api->layer_info(m, t.layer, NULL, NULL, NULL, NULL, &calls) || calls != 1 ||
+            api->call_info(m, t.layer, 0, &call) || call.n_in != 1 || *call.attrs)
+            return 0;
+        at = call.in[0];
     }
-    free(ids);
-    return chain && api->output_at(m, 0, NULL) == at;
+    return at == api->input_at(m, 0);
 }
 
 const char *keras_kind(const keras_file *f, const weft_model *m)

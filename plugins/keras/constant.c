@@ -111,7 +111,7 @@ weft_status keras_constant_read(const keras_file *f, const json_t *v, weft_model
             "an array among the arguments of a call (dtype %.60s) is no full lists of "
             "numbers of a dtype that is read",
             dtype ? dtype : "?");
-    if (!(data = calloc((size_t)count, sizeof(double))))
+    if (!(data = keras_alloc(f, count, sizeof(double))))
         return keras_fail(f, WEFT_E_NOMEM, "no memory for a constant");
     if (fill(value, &spec, 0, data, &at))
         *tensor = f->api->constant(into, name, &spec, data);
@@ -120,7 +120,7 @@ weft_status keras_constant_read(const keras_file *f, const json_t *v, weft_model
                         "an array among the arguments of a call holds what is no %s, or lists of "
                         "different lengths",
                         dtype);
-    free(data);
+    keras_free(f, data);
     return st;
 }
 

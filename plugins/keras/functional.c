@@ -349,34 +349,9 @@ static json_t *from_zero(const functional *u, const json_t *history)
     return copy;
 }
 
-static int has_output(const functional *u, const char *name)
-{
-    const char *other = NULL;
-    uint32_t i;
-
-    for (i = 0; u->f->api->output_at(u->into, i, &other); i++)
-        if (other && !strcmp(other, name)) return 1;
-    return 0;
-}
-
-/* Keras names outputs by their layers. Several of one layer are "lstm", "lstm_1", "lstm_2". */
-static const char *output_name(const functional *u, const char *layer, char *longer, size_t size)
-{
-    const char *name = layer;
-    uint32_t k;
-
-    for (k = 1; has_output(u, name); k++) {
-        snprintf(longer, size, "%.480s_%u", layer, (unsigned)k);
-        name = longer;
-    }
-    return name;
-}
-
 static weft_status add_output(functional *u, const json_t *history)
 {
     json_t *at = from_zero(u, history);
-    uint32_t layer, number, index;
-    char longer[512];
     weft_tensor_id tensor = 0;
     const char *name =
         u->port ? u->port
@@ -384,10 +359,6 @@ static weft_status add_output(functional *u, const json_t *history)
     weft_status st =
         at ? tensor_of(u, at, &tensor) : keras_fail(u->f, WEFT_E_NOMEM, "no memory for an output");
 
-    if (!st && !name) {
-        st = resolve(u, at, &layer, &number, &index);
-        if (!st) name = output_name(u, u->layer[layer].name, longer, sizeof longer);
-    }
     json_decref(at);
     if (!st) u->f->api->output(u->into, name, tensor);
     return st;

@@ -2,8 +2,7 @@
 #include <string.h>
 #include "keras.h"
 
-/* Class name to group name: Conv2D -> conv2d, LeakyReLU -> leaky_re_lu (Keras's to_snake_case). */
-static void snake(const char *name, char *out, size_t size)
+void keras_snake_name(const char *name, char *out, size_t size)
 {
     size_t n = 0, i;
 
@@ -32,60 +31,33 @@ typedef struct keras_group_counter {
     uint32_t n;
 } counter;
 
-/* Room for one more. */
-static weft_status grow(const keras_file *f, keras_groups *groups)
+weft_status keras_groups_init(const keras_file *f, keras_groups *groups, uint32_t n_layers)
 {
-    size_t cap = groups->cap ? 2 * groups->cap : 16;
-    counter *more;
-
-    if (groups->n < groups->cap) return WEFT_OK;
-    if (!(more = keras_alloc(f, cap, sizeof *more)))
-        return keras_fail(f, WEFT_E_NOMEM, "no memory for the names of the groups");
-    if (groups->n) memcpy(more, groups->item, groups->n * sizeof *more);
-    keras_free(f, groups->item);
-    groups->item = more;
-    groups->cap = cap;
-    return WEFT_OK;
-}
-
-static weft_status count(const keras_file *f, keras_groups *groups, const char *name,
-                         uint32_t *ordinal)
-{
-    weft_status st;
-    size_t i;
-
-    for (i = 0; i < groups->n; i++)
-        if (!strcmp(groups->item[i].name, name)) {
-            *ordinal = groups->item[i].n++;
-            return WEFT_OK;
-        }
-    if ((st = grow(f, groups))) return st;
-    snprintf(groups->item[groups->n].name, sizeof groups->item->name, "%s", name);
-    groups->item[groups->n++].n = 1;
-    *ordinal = 0;
-    return WEFT_OK;
-}
-
-weft_status keras_group_next(const keras_file *f, keras_groups *groups, const char *prefix,
-                             const char *class_name, char *group, size_t size)
-{
-    uint32_t ordinal;
-    char stem[256];
-    weft_status st;
-
-    snake(class_name, stem, sizeof stem);
-    if ((st = count(f, groups, stem, &ordinal))) return st;
-    if (ordinal)
-        snprintf(group, size, "%s/layers/%s_%u", prefix, stem, (unsigned)ordinal);
-    else
-        snprintf(group, size, "%s/layers/%s", prefix, stem);
-    return WEFT_OK;
+    groups->item = keras_alloc(f, (size_t)n_layers + 1, sizeof *groups->item);
+    return groups->item ? WEFT_OK
+                        : keras_fail(f, WEFT_E_NOMEM, "no memory for the names of the groups");
 }
 
 void keras_groups_finish(const keras_file *f, keras_groups *groups)
 {
     keras_free(f, groups->item);
     *groups = (keras_groups){ 0 };
+}
+
+void keras_group_next(keras_groups *groups, const char *prefix, const char *class_name, char *group,
+                      size_t size)
+{
+    counter *c = groups->item; /* the last one has no name */
+    char stem[256];
+
+    keras_snake_name(class_name, stem, sizeof stem);
+    while (*c->name && strcmp(c->name, stem))
+        c++;
+    memcpy(c->name, stem, sizeof stem);
+    if (c->n++)
+        snprintf(group, size, "%s/layers/%s_%u", prefix, stem, (unsigned)c->n - 1);
+    else
+        snprintf(group, size, "%s/layers/%s", prefix, stem);
 }
 
 /* The part of "cell/kernel" before its last slash: "cell"; length 0 if there is none. */
@@ -96,45 +68,41 @@ static size_t inner(const char *name)
     return slash ? (size_t)(slash - name) : 0;
 }
 
-weft_status keras_stored_variables(const keras_file *f, const weft_model *m, weft_layer_id layer,
-                                   uint32_t *n)
+int keras_is_recurrent(const weft_layer_class *cls)
 {
-    uint32_t all = f->api->n_variables(m, layer), flags;
-    weft_spec spec;
-    weft_status st;
+    static const char *const names[] = { "LSTM", "GRU", "SimpleRNN" };
+    size_t i;
 
-    for (*n = 0; *n < all; ++*n) {
-        if ((st = f->api->variable_spec(m, layer, *n, NULL, &spec, &flags))) return st;
-        if (flags & WEFT_TRANSIENT) break;
-    }
-    return WEFT_OK;
-}
-
-/* Variables of Keras's recurrent layers are those of the cell inside. */
-static int has_cell(const weft_layer_class *cls)
-{
-    return cls && !strcmp(cls->name, "LSTM");
+    for (i = 0; cls && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(cls->name, names[i])) return 1;
+    return 0;
 }
 
 weft_status keras_variable_path(const keras_file *f, const weft_model *m, weft_layer_id layer,
                                 uint32_t i, const char *group, char *path, size_t size,
                                 uint32_t *ordinal)
 {
-    const char *name = NULL, *other = NULL;
     const weft_layer_class *cls = NULL;
-    weft_status st = f->api->variable_spec(m, layer, i, &name, NULL, NULL);
+    const char *name = NULL, *other = NULL;
+    uint32_t flags = 0, k;
+    weft_status st;
     size_t n;
-    uint32_t k;
 
-    if (!st) st = f->api->layer_info(m, layer, &cls, NULL, NULL, NULL, NULL);
-    if (st) return st;
-    n = inner(name);
+    *path = 0;
     *ordinal = 0;
+    if ((st = f->api->layer_info(m, layer, &cls, NULL, NULL, NULL, NULL)) ||
+        (st = f->api->variable_spec(m, layer, i, &name, NULL, &flags)) || (flags & WEFT_TRANSIENT))
+        return st;
+    n = inner(name);
     for (k = 0; k < i; k++) {
-        if ((st = f->api->variable_spec(m, layer, k, &other, NULL, NULL))) return st;
-        if (inner(other) == n && !strncmp(other, name, n)) (*ordinal)++;
+        if ((st = f->api->variable_spec(m, layer, k, &other, NULL, &flags))) return st;
+        if (!(flags & WEFT_TRANSIENT) && inner(other) == n && !strncmp(other, name, n))
+            (*ordinal)++;
     }
-    snprintf(path, size, "%s/%s%.*s%svars/%u", group, has_cell(cls) ? "cell/" : "", (int)n, name,
-             n ? "/" : "", (unsigned)*ordinal);
+    if (!n && keras_is_recurrent(cls)) {
+        name = "cell/";
+        n = strlen("cell");
+    }
+    snprintf(path, size, "%s/%.*s%svars/%u", group, (int)n, name, n ? "/" : "", (unsigned)*ordinal);
     return WEFT_OK;
 }

@@ -44,6 +44,8 @@ typedef struct keras_text {
 void keras_text_add(keras_text *t, const char *s, size_t n);
 void keras_text_str(keras_text *t, const char *s);
 void keras_text_free(keras_text *t);
+void keras_text_scalar(keras_text *t, const json_t *v); /* null, true, a number, a string */
+int keras_is_word(const char *s);                       /* of attribute text, in any locale */
 
 /* attributes.c: a layer's config as attribute text of its class; only what the class has. */
 weft_status keras_attributes(const keras_file *f, const weft_layer_class *cls, const char *layer,
@@ -104,20 +106,23 @@ json_t *keras_constant_json(const weft_tensor_info *info); /* NULL: no memory, n
  * the layer among those of its class, in the order of model.layers: "layers/dense_1". */
 typedef struct keras_groups {
     struct keras_group_counter *item;
-    size_t n, cap;
-} keras_groups; /* starts as { 0 } */
-/* The next layer's group: "<prefix>/layers/dense_1". */
-weft_status keras_group_next(const keras_file *f, keras_groups *groups, const char *prefix,
-                             const char *class_name, char *group, size_t size);
+} keras_groups;
+weft_status keras_groups_init(const keras_file *f, keras_groups *groups, uint32_t n_layers);
 void keras_groups_finish(const keras_file *f, keras_groups *groups);
-/* Variables that files hold: not what a stateful layer keeps from batch to batch, which is last. */
-weft_status keras_stored_variables(const keras_file *f, const weft_model *m, weft_layer_id layer,
-                                   uint32_t *n);
-/* Variable i of a layer in its group: "<group>/vars/0", of a layer inside it ("cell/kernel")
- * "<group>/cell/vars/0", where those of recurrent layers are, too. *ordinal is the last number. */
+/* The next layer's group: "<prefix>/layers/dense_1". */
+void keras_group_next(keras_groups *groups, const char *prefix, const char *class_name, char *group,
+                      size_t size);
+/* Variable i of a layer in its group: "<group>/vars/0", of a layer inside it ("layer/kernel")
+ * "<group>/layer/vars/0", of a recurrent layer "<group>/cell/vars/0"; "" if files do not hold it
+ * (WEFT_TRANSIENT). *ordinal is the last number. */
 weft_status keras_variable_path(const keras_file *f, const weft_model *m, weft_layer_id layer,
                                 uint32_t i, const char *group, char *path, size_t size,
                                 uint32_t *ordinal);
+/* Keras's layers of a cell, which holds their variables; they are called on a series, and on the
+ * states to begin with. cls may be NULL. */
+int keras_is_recurrent(const weft_layer_class *cls);
+/* Class name to group name: Conv2D -> conv2d, LeakyReLU -> leaky_re_lu (Keras's to_snake_case). */
+void keras_snake_name(const char *name, char *out, size_t size);
 /* What Keras calls a class: the name without its namespace; "Activation" for a function that stands
  * as a layer. */
 const char *keras_class_name(const weft_layer_class *cls);
@@ -158,12 +163,12 @@ typedef struct keras_calls {
     uint32_t n_layers, *first, *number;
 } keras_calls; /* starts as { 0 } */
 weft_status keras_calls_find(const keras_file *f, const weft_model *m, keras_calls *calls);
-void keras_calls_finish(keras_calls *calls);
+void keras_calls_finish(const keras_file *f, keras_calls *calls);
 int keras_is_chain(const keras_file *f, const weft_model *m); /* written as a Sequential? */
 const char *keras_kind(const keras_file *f, const weft_model *m);
 
 /* ports.c. Notes of a model: "dict" if its file has outputs by name; the keys of its inputs, a
- * list, if they are a dict; its training configuration. */
+ * list, if they are a dict; its training configuration, beside WEFT_NOTE_COMPILE. */
 #define KERAS_NOTE_INPUTS "keras.inputs"
 #define KERAS_NOTE_OUTPUTS "keras.outputs"
 #define KERAS_NOTE_COMPILE "compile_config"
@@ -171,6 +176,9 @@ int keras_outputs_by_name(const keras_file *f, const weft_model *m); /* to be wr
 /* Names that a file of Keras cannot hold, for they are not sorted: a list; else null. */
 json_t *keras_output_names(const keras_file *f, const weft_model *m);
 json_t *keras_input_keys(const keras_file *f, const weft_model *m); /* NULL if they are a list */
+/* training.c: compile_config into notes; what the model has of it, {} if nothing. */
+weft_status keras_training_read(const keras_file *f);
+json_t *keras_training_json(keras_writer *w, const weft_model *m);
 /* write_graph.c: a whole model's entry. */
 json_t *keras_model_json(keras_writer *w, const weft_model *m, const char *name, int depth);
 /* write_weights.c: model.weights.h5 in memory: *bytes lives until keras_image_close(). */

@@ -55,21 +55,6 @@ static weft_status check_root(const keras_file *f)
     return WEFT_OK;
 }
 
-/* The training configuration travels with the model, as text. */
-static weft_status keep_compile_config(const keras_file *f)
-{
-    const json_t *v = json_object_get(f->config, KERAS_NOTE_COMPILE);
-    char *text = json_object_size(v) ? json_dumps(v, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-    weft_status st = WEFT_OK;
-
-    if (text)
-        st = f->api->set_note(f->root, KERAS_NOTE_COMPILE, text);
-    else if (json_object_size(v))
-        st = keras_fail(f, WEFT_E_NOMEM, "no memory for the training configuration");
-    free(text);
-    return st;
-}
-
 static weft_status read(const weft_model_api *api, weft_model *model, const char *path,
                         const char *options)
 {
@@ -84,7 +69,7 @@ static weft_status read(const weft_model_api *api, weft_model *model, const char
         st = api->finish(model);
         goto out;
     }
-    if ((st = keep_compile_config(&f)) || (st = keras_build(&f, f.config, model, 0))) goto out;
+    if ((st = keras_build(&f, f.config, model, 0)) || (st = keras_training_read(&f))) goto out;
     st = keras_weights_read(&f, model);
 out:
     json_decref(f.config);

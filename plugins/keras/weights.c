@@ -227,6 +227,20 @@ out:
     return st;
 }
 
+/* Variables of a layer that files hold. */
+static weft_status count_held(const weights *w, const weft_model *m, weft_layer_id id, uint32_t *n)
+{
+    uint32_t i, flags;
+    weft_status st;
+
+    *n = 0;
+    for (i = 0; i < w->f->api->n_variables(m, id); i++) {
+        if ((st = w->f->api->variable_spec(m, id, i, NULL, NULL, &flags))) return st;
+        *n += !(flags & WEFT_TRANSIENT);
+    }
+    return WEFT_OK;
+}
+
 /* Refuses a variable too many in the folder of `path`, which ends in "/<ordinal>". */
 static weft_status check_end(const weights *w, const char *name, uint32_t n, const char *path,
                              uint32_t ordinal)
@@ -245,7 +259,7 @@ static weft_status check_end(const weights *w, const char *name, uint32_t n, con
 
 /* Is variable i the last one in its folder? */
 static weft_status is_last(const weights *w, weft_model *m, weft_layer_id id, uint32_t i,
-                           uint32_t stored, const char *path, int *last)
+                           const char *path, int *last)
 {
     size_t n = (size_t)(strrchr(path, '/') - path);
     uint32_t k, ordinal;
@@ -253,37 +267,39 @@ static weft_status is_last(const weights *w, weft_model *m, weft_layer_id id, ui
     weft_status st;
 
     *last = 1;
-    for (k = i + 1; k < stored; k++) {
+    for (k = i + 1; k < w->f->api->n_variables(m, id); k++) {
         if ((st = keras_variable_path(w->f, m, id, k, w->group, other, sizeof other, &ordinal)))
             return st;
-        *last &= (size_t)(strrchr(other, '/') - other) != n || strncmp(other, path, n) != 0;
+        *last &=
+            !*other || (size_t)(strrchr(other, '/') - other) != n || strncmp(other, path, n) != 0;
     }
     return WEFT_OK;
 }
 
-/* Exactly as many datasets as the layer has variables. */
+/* Exactly as many datasets as the layer has variables that files hold. */
 static weft_status read_layer(weights *w, weft_model *m, weft_layer_id id, const char *name)
 {
-    uint32_t n, i, ordinal;
+    uint32_t n, i, ordinal, done = 0;
     char path[1024];
     weft_status st;
     int there, last;
 
-    if ((st = keras_stored_variables(w->f, m, id, &n))) return st;
-    for (i = 0; i < n; i++) {
-        if ((st = keras_variable_path(w->f, m, id, i, w->group, path, sizeof path, &ordinal)) ||
-            (st = exists(w, path, &there)))
+    if ((st = count_held(w, m, id, &n))) return st;
+    for (i = 0; i < w->f->api->n_variables(m, id); i++) {
+        if ((st = keras_variable_path(w->f, m, id, i, w->group, path, sizeof path, &ordinal)))
             return st;
+        if (!*path) continue;
+        if ((st = exists(w, path, &there))) return st;
         if (!there)
             return keras_fail(
                 w->f, WEFT_E_NOTFOUND,
                 "layer \"%s\" has %u variable%s, but model.weights.h5 has only %u for it "
                 "(there is no \"%s\")",
-                name, (unsigned)n, n == 1 ? "" : "s", (unsigned)i, path);
-        if ((st = read_variable(w, m, id, i, path)) ||
-            (st = is_last(w, m, id, i, n, path, &last)) ||
+                name, (unsigned)n, n == 1 ? "" : "s", (unsigned)done, path);
+        if ((st = read_variable(w, m, id, i, path)) || (st = is_last(w, m, id, i, path, &last)) ||
             (last && (st = check_end(w, name, n, path, ordinal))))
             return st;
+        done++;
     }
     return WEFT_OK;
 }
@@ -291,9 +307,9 @@ static weft_status read_layer(weights *w, weft_model *m, weft_layer_id id, const
 static weft_status read_model(weights *w, weft_model *m, const char *prefix, int depth)
 {
     const weft_model_api *api = w->f->api;
-    keras_groups groups = { 0 };
     uint32_t id, n = api->n_layers(m);
-    weft_status st = WEFT_OK;
+    keras_groups groups = { 0 };
+    weft_status st = keras_groups_init(w->f, &groups, n);
 
     for (id = 1; !st && id <= n; id++) {
         const weft_layer_class *cls = NULL;
@@ -301,11 +317,9 @@ static weft_status read_model(weights *w, weft_model *m, const char *prefix, int
         weft_model *sub = NULL;
         char group[768];
 
-        if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL)) ||
-            (st = keras_group_next(w->f, &groups, prefix,
-                                   sub ? api->kind(sub) : keras_class_name(cls), group,
-                                   sizeof group)))
-            break;
+        if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL))) break;
+        keras_group_next(&groups, prefix, sub ? api->kind(sub) : keras_class_name(cls), group,
+                         sizeof group);
         w->group = group;
         if (sub && depth < KERAS_MAX_DEPTH)
             st = read_model(w, sub, group, depth + 1);

@@ -6,7 +6,7 @@
 #include <zip.h>
 #include "keras.h"
 
-/* What metadata.json says. */
+/* What metadata.json says; Keras opens a file whatever it says. */
 #define KERAS_VERSION "3.0.0"
 
 typedef struct parts {
@@ -28,15 +28,6 @@ static char *metadata_text(const weft_host *host)
     text = json_dumps(v, 0);
     json_decref(v);
     return text;
-}
-
-/* The training configuration that the model carries; {} if it has none. */
-static json_t *compile_json(const keras_writer *w, const weft_model *m)
-{
-    const char *note = w->f.api->note(m, KERAS_NOTE_COMPILE);
-    json_t *v = note ? json_loads(note, 0, NULL) : NULL;
-
-    return v ? v : json_object();
 }
 
 static void warn(const keras_writer *w, const weft_model *m, const char *what)
@@ -72,7 +63,8 @@ static weft_status config_text(keras_writer *w, const weft_model *m, char **text
         if (json_object_set_new(root, "weft", json_pack("{s:O}", "outputs", names)))
             w->status = keras_fail(&w->f, WEFT_E_NOMEM, "no memory for config.json");
     }
-    if (names && !json_object_set_new(root, "compile_config", compile_json(w, m)) && !w->status)
+    if (names && !json_object_set_new(root, "compile_config", keras_training_json(w, m)) &&
+        !w->status)
         *text = json_dumps(root, JSON_REAL_PRECISION(17));
     json_decref(names);
     json_decref(root);

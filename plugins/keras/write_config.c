@@ -243,13 +243,13 @@ static json_t *convert_all(keras_writer *w, const char *cls, json_t *attributes)
 }
 
 /* What the layer's attributes are without those that equal the class's defaults. */
-static json_t *given_only(const keras_writer *w, const weft_layer_class *cls, json_t *attributes)
+static json_t *given_only(const keras_file *f, const weft_layer_class *cls, json_t *attributes)
 {
     json_t *given = json_copy(attributes);
     const weft_attr *a;
 
     for (a = cls->attrs; given && a && a->name; a++) {
-        keras_text text = { .f = &w->f };
+        keras_text text = { .f = f };
         const char *why;
         json_t *defaults;
 
@@ -257,7 +257,7 @@ static json_t *given_only(const keras_writer *w, const weft_layer_class *cls, js
         keras_text_str(&text, a->name);
         keras_text_str(&text, "=");
         keras_text_str(&text, a->def);
-        defaults = text.failed ? NULL : keras_attributes_json(&w->f, text.s, &why);
+        defaults = text.failed ? NULL : keras_attributes_json(f, text.s, &why);
         if (json_equal(json_object_get(defaults, a->name), json_object_get(given, a->name)))
             json_object_del(given, a->name);
         json_decref(defaults);
@@ -269,7 +269,7 @@ static json_t *given_only(const keras_writer *w, const weft_layer_class *cls, js
 /* A function that stands as a layer is Keras's Activation with that function. */
 static json_t *activation_json(keras_writer *w, const weft_layer_class *cls, json_t *attributes)
 {
-    json_t *given = given_only(w, cls, attributes);
+    json_t *given = given_only(&w->f, cls, attributes);
     json_t *config =
         json_pack("{s:o}", "activation", given ? function_json(w, cls->name, given) : NULL);
 

@@ -1,6 +1,5 @@
 /* A model as an entry of config.json: a Sequential as the list of its layers, any other model as a
  * Functional, whose layers say by which tensors they are called: [layer, call, result]. */
-#include <stdlib.h>
 #include <string.h>
 #include "keras.h"
 
@@ -92,22 +91,32 @@ static int symbolic(graph *g, const weft_call_info *info)
     return 0;
 }
 
+/* Inputs first .. end - 1 of a call. */
+static json_t *tensors_json(graph *g, const weft_call_info *info, uint32_t first, uint32_t end)
+{
+    json_t *list = json_array();
+    uint32_t i;
+
+    for (i = first; i < end; i++)
+        list = keras_append(list, tensor_json(g, info->in[i]));
+    return list;
+}
+
 static json_t *call_json(graph *g, weft_layer_id id, uint32_t call)
 {
     weft_call_info info = { .struct_size = sizeof info };
     const weft_layer_class *cls = NULL;
-    json_t *args = json_array(), *kwargs = json_object();
-    uint32_t i;
+    json_t *args, *kwargs;
+    int states;
 
     if (g->w->f.api->call_info(g->m, id, call, &info) ||
-        g->w->f.api->layer_info(g->m, id, &cls, NULL, NULL, NULL, NULL) || !symbolic(g, &info)) {
-        json_decref(args);
-        json_decref(kwargs);
+        g->w->f.api->layer_info(g->m, id, &cls, NULL, NULL, NULL, NULL) || !symbolic(g, &info))
         return keras_write_fail(g->w, "it is called on constants alone, which Keras cannot save");
-    }
-    for (i = 0; i < info.n_in; i++)
-        args = keras_append(args, tensor_json(g, info.in[i]));
+    states = keras_is_recurrent(cls) && info.n_in > 1;
+    args = tensors_json(g, &info, 0, states ? 1 : info.n_in);
     if (takes_list(cls, info.n_in)) args = keras_append(json_array(), args);
+    kwargs = states ? json_pack("{s:o}", "initial_state", tensors_json(g, &info, 1, info.n_in))
+                    : json_object();
     if (kwargs && !strcmp(info.attrs, "training=false"))
         json_object_set_new(kwargs, "training", json_false());
     return json_pack("{s:o,s:o}", "args", args, "kwargs", kwargs);
@@ -196,7 +205,7 @@ static json_t *layers_json(graph *g, int functional)
 {
     const weft_model_api *api = g->w->f.api;
     uint32_t n = api->order(g->m, NULL, 0), i;
-    weft_layer_id *ids = calloc((size_t)n + 1, sizeof *ids);
+    weft_layer_id *ids = keras_alloc(&g->w->f, (size_t)n + 1, sizeof *ids);
     json_t *list = ids ? json_array() : NULL, *entry;
     weft_tensor_info t;
 
@@ -210,7 +219,7 @@ static json_t *layers_json(graph *g, int functional)
         if (entry && functional) entry = with_nodes(entry, nodes_json(g, ids[i]));
         list = keras_append(list, entry);
     }
-    free(ids);
+    keras_free(&g->w->f, ids);
     return list;
 }
 
@@ -312,6 +321,6 @@ json_t *keras_model_json(keras_writer *w, const weft_model *m, const char *name,
         json_decref(own);
     else
         entry = keras_is_chain(&w->f, m) ? sequential_json(&g, own) : functional_json(&g, own);
-    keras_calls_finish(&g.calls);
+    keras_calls_finish(&w->f, &g.calls);
     return entry;
 }

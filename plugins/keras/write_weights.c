@@ -75,12 +75,12 @@ static weft_status put_variable(const writer *w, const weft_model *m, weft_layer
     int32_t k;
 
     if ((st = w->f->api->variable_spec(m, id, i, &name, &spec, NULL)) ||
-        (st = keras_variable_path(w->f, m, id, i, group, path, sizeof path, &ordinal)))
+        (st = keras_variable_path(w->f, m, id, i, group, path, sizeof path, &ordinal)) || !*path)
         return st;
     bytes = keras_spec_bytes(&spec);
     for (k = 0; k < spec.rank; k++)
         dim[k] = (hsize_t)spec.dim[k];
-    if (!(data = keras_alloc(w->f, bytes ? (size_t)bytes : 1, 1)))
+    if (!(data = keras_alloc(w->f, bytes ? bytes : 1, 1)))
         return keras_fail(w->f, WEFT_E_NOMEM, "no memory for the %llu bytes of \"%s\"",
                           (unsigned long long)bytes, name);
     if (!(st = w->f->api->variable_get(m, id, i, data, (size_t)bytes)))
@@ -88,41 +88,6 @@ static weft_status put_variable(const writer *w, const weft_model *m, weft_layer
                  data);
     keras_free(w->f, data);
     return st;
-}
-
-/* The state of the random numbers of layers that draw some, which Keras wants to find: the layer's
- * seed and how often it has drawn. Without a seed one is made of the layer's place. */
-static weft_status put_seed(const writer *w, const weft_layer_class *cls, const char *attrs,
-                            const char *group)
-{
-    static const char *const drawing[][2] = {
-        { "Dropout", "rate" },          { "SpatialDropout1D", "rate" },
-        { "SpatialDropout2D", "rate" }, { "SpatialDropout3D", "rate" },
-        { "AlphaDropout", "rate" },     { "GaussianDropout", "rate" },
-        { "GaussianNoise", "stddev" }
-    };
-    const char *why, *c, *share = NULL;
-    json_t *attributes, *given;
-    uint32_t state[2] = { 2166136261u, 0 };
-    hsize_t dim = 2;
-    char path[1024];
-    int draws;
-    size_t i;
-
-    for (i = 0; i < sizeof drawing / sizeof *drawing; i++)
-        if (!strcmp(cls->name, drawing[i][0])) share = drawing[i][1];
-    if (!share) return WEFT_OK;
-    if (!(attributes = keras_attributes_json(w->f, attrs, &why)))
-        return keras_fail(w->f, WEFT_E_NOMEM, "no memory for attributes");
-    draws = json_number_value(json_object_get(attributes, share)) > 0;
-    given = json_object_get(attributes, "seed");
-    for (c = group; *c; c++) /* FNV-1a */
-        state[0] = (state[0] ^ (unsigned char)*c) * 16777619u;
-    if (json_is_integer(given)) state[0] = (uint32_t)json_integer_value(given);
-    json_decref(attributes);
-    if (!draws) return WEFT_OK;
-    snprintf(path, sizeof path, "%s/seed_generator/vars/0", group);
-    return put(w, path, H5T_STD_U32LE, H5T_NATIVE_UINT32, 1, &dim, state);
 }
 
 static weft_status put_model(const writer *w, const weft_model *m, const char *name,
@@ -133,23 +98,20 @@ static weft_status put_layer(const writer *w, const weft_model *m, weft_layer_id
 {
     const weft_model_api *api = w->f->api;
     const weft_layer_class *cls = NULL;
-    const char *name = NULL, *attrs = NULL;
+    const char *name = NULL;
     weft_model *sub = NULL;
     char group[768];
     weft_status st;
-    uint32_t i, n;
+    uint32_t i;
 
-    if ((st = api->layer_info(m, id, &cls, &name, &attrs, &sub, NULL)) ||
-        (st = keras_group_next(w->f, groups, prefix,
-                               sub ? keras_kind(w->f, sub) : keras_class_name(cls), group,
-                               sizeof group)))
-        return st;
+    if ((st = api->layer_info(m, id, &cls, &name, NULL, &sub, NULL))) return st;
+    keras_group_next(groups, prefix, sub ? keras_kind(w->f, sub) : keras_class_name(cls), group,
+                     sizeof group);
     if (sub) return put_model(w, sub, name, group, depth + 1);
     if ((st = put_group(w, group, name))) return st;
-    if ((st = keras_stored_variables(w->f, m, id, &n))) return st;
-    for (i = 0; i < n; i++)
+    for (i = 0; i < api->n_variables(m, id); i++)
         if ((st = put_variable(w, m, id, i, group))) return st;
-    return put_seed(w, cls, attrs, group);
+    return WEFT_OK;
 }
 
 static weft_status put_model(const writer *w, const weft_model *m, const char *name,
@@ -157,10 +119,14 @@ static weft_status put_model(const writer *w, const weft_model *m, const char *n
 {
     keras_groups groups = { 0 };
     uint32_t n = w->f->api->order(m, NULL, 0), i;
-    weft_layer_id *ids = keras_alloc(w->f, (size_t)n + 1, sizeof *ids);
+    weft_layer_id *ids = NULL;
     weft_status st;
 
-    if (!ids) return keras_fail(w->f, WEFT_E_NOMEM, "no memory for %u layers", (unsigned)n);
+    if ((st = keras_groups_init(w->f, &groups, n))) return st;
+    if (!(ids = keras_alloc(w->f, (size_t)n + 1, sizeof *ids))) {
+        st = keras_fail(w->f, WEFT_E_NOMEM, "no memory for %u layers", (unsigned)n);
+        goto out;
+    }
     w->f->api->order(m, ids, n);
     st = depth > KERAS_MAX_DEPTH
              ? keras_fail(w->f, WEFT_E_UNSUPPORTED, "models are nested more than %d deep",
@@ -168,6 +134,7 @@ static weft_status put_model(const writer *w, const weft_model *m, const char *n
              : put_group(w, prefix, name);
     for (i = 0; !st && i < n; i++)
         st = put_layer(w, m, ids[i], &groups, prefix, depth);
+out:
     keras_free(w->f, ids);
     keras_groups_finish(w->f, &groups);
     return st;

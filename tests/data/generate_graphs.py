@@ -240,6 +240,28 @@ def trained(optimizer):
     return model
 
 
+def compiled_objects():
+    """All of a configuration is objects, with what is not the default."""
+    values = Input((4,), name="values")
+    model = Model(values, dense(3, "softmax", name="kind")(values))
+    model.compile(optimizer=keras.optimizers.SGD(0.125, momentum=0.5, nesterov=True),
+                  loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.25),
+                  metrics=[keras.metrics.CategoricalAccuracy(), "mae"], loss_weights=2.0)
+    return model
+
+
+def compiled_by_name():
+    """Losses, their weights and metrics by the names of the outputs."""
+    values = Input((4,), name="values")
+    model = Model(values, {"kind": dense(3, "softmax", name="kind")(values),
+                           "amount": dense(1, name="amount")(values)})
+    model.compile(optimizer="adam", loss_weights={"kind": 1.0, "amount": 0.5},
+                  loss={"kind": "categorical_crossentropy",
+                        "amount": keras.losses.MeanSquaredError()},
+                  metrics={"kind": "mae", "amount": ["mae"]})
+    return model
+
+
 MODELS = {
     "P04": p04, "P05": p05, "P06": p06,
     "P05_a": lambda: regressor("regressor_a", 6), "P05_b": lambda: regressor("regressor_b", 9),
@@ -251,6 +273,7 @@ MODELS = {
     "series": series, "dict_inputs": dict_inputs, "dict_both": dict_both,
     "standardized": standardized, "odd_names": odd_names, "deep": deep,
     "many_inputs": many_inputs,
+    "compiled_objects": compiled_objects, "compiled_by_name": compiled_by_name,
     "trained_adam": lambda: trained(keras.optimizers.Adam(0.01)),
     "trained_sgd": lambda: trained(keras.optimizers.SGD(0.05, momentum=0.9)),
 }

@@ -37,8 +37,8 @@ static void test_usage(void **state)
         program_says(2, line, "give -x NAME=FILE.npy");
         snprintf(line, sizeof line, "%s a.keras -x a", v);
         program_says(2, line, "give -y NAME=FILE.npy");
-        snprintf(line, sizeof line, "%s a.keras -x a -y b", v);
-        program_says(2, line, "give --loss NAME|mse");
+        snprintf(line, sizeof line, "%s " WEFT_TEST_DATA "/training/P01.keras -x a -y b", v);
+        program_says(2, line, "does not say how it was trained; give --loss NAME|mse");
         snprintf(line, sizeof line, "%s a.keras -x a -y b --loss ''", v);
         program_says(2, line, "--loss is \"\"");
         snprintf(line, sizeof line, "%s a.keras -x a -y b --loss 'mse optimizer=sgd'", v);
@@ -133,6 +133,23 @@ static void test_fit(void **state)
     assert_non_null(strstr(at, "\"saved\": null }\n"));
 }
 
+/* A file that fit wrote tells how it was trained; options change that. */
+static void test_trained(void **state)
+{
+#define TRAINED(verb, file) verb " " file " " IMAGES TABLES LABELS "-d cpu "
+    (void)state;
+    program_says(0, "fit " ALL "--metrics accuracy --optimizer 'SGD(momentum=0.5)' -o once.keras",
+                 "digits -> once.keras");
+    program_says(0, TRAINED("evaluate", "once.keras"), "loss: |accuracy: |1437 samples, ");
+    program_says(0, TRAINED("fit", "once.keras") "--optimizer adam -o twice.keras",
+                 "loss: |accuracy: |digits -> twice.keras");
+    program_says(1, TRAINED("fit", "twice.keras") "--loss hinge",
+                 "no loss \"hinge\"|the file was trained with optimizer=adam "
+                 "loss=sparse_categorical_crossentropy metrics=(accuracy); give --loss");
+    assert_int_equal(remove("once.keras") | remove("twice.keras"), 0);
+#undef TRAINED
+}
+
 static void test_evaluate(void **state)
 {
     char text[4096];
@@ -189,7 +206,7 @@ int main(void)
         cmocka_unit_test(test_usage),  cmocka_unit_test(test_fit_usage),
         cmocka_unit_test(test_output), cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_fit),    cmocka_unit_test(test_evaluate),
-        cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_plan),   cmocka_unit_test(test_trained),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

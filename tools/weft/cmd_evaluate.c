@@ -55,7 +55,7 @@ out:
 }
 
 const tool_verb tool_evaluate = {
-    "evaluate", "MODEL -x NAME=FILE.npy... -y NAME=FILE.npy... --loss NAME [-d DEVICE]...",
+    "evaluate", "MODEL -x NAME=FILE.npy... -y NAME=FILE.npy... [--loss NAME] [-d DEVICE]...",
     "tells loss and metrics of a model on arrays from .npy files",
     TRAINING_HELP "      --json              for programs\n\n"
                   "example: weft evaluate model.keras -x image=a.npy -x tabular=b.npy -y y.npy "

@@ -139,7 +139,8 @@ static int train(fit *f)
         printf("{ \"epochs\": [");
     }
     if (weft_session_fit(f->t.session, &f->t.data, &f->options, NULL) ||
-        (f->output && weft_model_save(f->t.model, f->output)))
+        (f->output && (weft_model_set_note(f->t.model, WEFT_NOTE_COMPILE, f->t.compiled) ||
+                       weft_model_save(f->t.model, f->output))))
         return tool_fail();
     if (f->t.json) {
         printf(" ],\n  \"seconds\": %.3f, \"saved\": ", tool_seconds() - start);
@@ -160,7 +161,7 @@ static int run(int argc, char **argv)
     fit f = { .t = { .verb = "fit",
                      .x_files = { .option = 'x' },
                      .y_files = { .option = 'y', .outputs = 1 },
-                     .optimizer = "adam",
+                     .optimizes = 1,
                      .batch_size = 32 },
               .epochs = 1 };
     int code = parse(argc, argv, &f);
@@ -174,16 +175,17 @@ static int run(int argc, char **argv)
 }
 
 const tool_verb tool_fit = {
-    "fit", "MODEL -x NAME=FILE.npy... -y NAME=FILE.npy... --loss NAME [-o FILE] [-d DEVICE]...",
+    "fit", "MODEL -x NAME=FILE.npy... -y NAME=FILE.npy... [--loss NAME] [-o FILE] [-d DEVICE]...",
     "trains a model on arrays from .npy files",
     TRAINING_HELP
-    "      --optimizer NAME    adam (default), sgd, or with attributes:\n"
+    "      --optimizer NAME    the file's, or adam; sgd, or with attributes:\n"
     "                          'SGD(learning_rate=0.01 momentum=0.9)'\n"
     "      --epochs N          how often all samples are seen (1)\n"
     "      --validation-split F  this part of the samples, the last ones, only validates (0)\n"
     "      --no-shuffle        the samples in their order, in every epoch\n"
     "      --seed N            of the shuffling (0)\n"
-    "  -o, --output FILE       where the trained model is written (.keras); none: it is not kept\n"
+    "  -o, --output FILE       where the trained model is written (.keras), with how it was\n"
+    "                          trained; none: it is not kept\n"
     "      --json              for programs: the numbers of each epoch\n\n"
     "example: weft fit model.keras -x image=a.npy -x tabular=b.npy -y y.npy --epochs 5 "
     "--loss binary_crossentropy --metrics accuracy --validation-split 0.2 -o trained.keras\n",

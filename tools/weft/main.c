@@ -4,8 +4,8 @@
 #include "tool.h"
 
 static const tool_verb *const verbs[] = {
-    &tool_devices, &tool_plugins, &tool_summary,  &tool_predict, &tool_check,
-    &tool_plan,    &tool_fit,     &tool_evaluate, &tool_convert,
+    &tool_devices, &tool_plugins, &tool_summary, &tool_predict,  &tool_check,
+    &tool_plan,    &tool_convert, &tool_fit,     &tool_evaluate,
 };
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 

@@ -11,7 +11,7 @@ typedef struct tool_verb {
     int (*run)(int argc, char **argv);  /* argv[0] is the verb */
 } tool_verb;
 extern const tool_verb tool_devices, tool_plugins, tool_summary, tool_predict, tool_check,
-    tool_plan, tool_fit, tool_evaluate, tool_convert;
+    tool_plan, tool_convert, tool_fit, tool_evaluate;
 
 /* Options of one verb. takes: 1 = has a value. An option without a short name has short_name 0. */
 typedef struct tool_option {

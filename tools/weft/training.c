@@ -2,6 +2,7 @@
 #include "training.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int training_option(training *t, const tool_args *args, int i)
@@ -67,12 +68,6 @@ int training_check(const training *t)
             t->verb);
     if (!t->x_files.n) return tool_usage_error(t->verb, "give -x NAME=FILE.npy for each input");
     if (!t->y_files.n) return tool_usage_error(t->verb, "give -y NAME=FILE.npy for each output");
-    if (!t->loss)
-        return tool_usage_error(
-            t->verb,
-            "give --loss NAME, for example mse or binary_crossentropy; `weft %s "
-            "--help` lists them",
-            t->verb);
     if ((code = check_value(t, "optimizer", t->optimizer))) return code;
     if ((code = check_value(t, "loss", t->loss))) return code;
     if ((code = check_value(t, "loss-weights", t->loss_weights))) return code;
@@ -88,21 +83,74 @@ static void add_attribute(char *text, const char *name, const char *value)
         sprintf(text + strlen(text), " %s=%s%s%s", name, list ? "(" : "", value, list ? ")" : "");
 }
 
-static weft_status compile(training *t)
+static size_t length(const char *value)
 {
-    char text[4 * 1100] = ""; /* checked: each value has less than 1024 characters */
+    return value ? strlen(value) + strlen(" loss_weights=()") : 0;
+}
 
-    add_attribute(text, "optimizer", t->optimizer);
-    add_attribute(text, "loss", t->loss);
-    add_attribute(text, "loss_weights", t->loss_weights);
-    add_attribute(text, "metrics", t->metrics);
-    return weft_session_compile(t->session, text);
+static int no_memory(const training *t)
+{
+    fprintf(stderr, "weft: %s: no memory for the training configuration\n", t->verb);
+    return TOOL_FAILED;
+}
+
+static int compile(training *t)
+{
+    size_t n =
+        length(t->optimizer) + length(t->loss) + length(t->loss_weights) + length(t->metrics) + 1;
+
+    if (!(t->compiled = calloc(n, 1))) return no_memory(t);
+    add_attribute(t->compiled, "optimizer", t->optimizer);
+    add_attribute(t->compiled, "loss", t->loss);
+    add_attribute(t->compiled, "loss_weights", t->loss_weights);
+    add_attribute(t->compiled, "metrics", t->metrics);
+    if (!weft_session_compile(t->session, t->compiled)) return TOOL_OK;
+    tool_fail();
+    if (t->from_file)
+        fprintf(stderr,
+                "weft: %s: the file was trained with %s; give --loss, --metrics .. to do without\n",
+                t->verb, weft_model_note(t->model, WEFT_NOTE_COMPILE));
+    return TOOL_FAILED;
+}
+
+/* "name=value" of the file's training configuration, if no option gave it. */
+static void take(training *t, const char *attribute)
+{
+    const char **const values[] = { &t->loss, &t->loss_weights, &t->metrics,
+                                    t->optimizes ? &t->optimizer : NULL };
+    static const char *const names[] = { "loss=", "loss_weights=", "metrics=", "optimizer=" };
+
+    for (int i = 0; i < 4; i++) {
+        size_t n = strlen(names[i]);
+
+        if (values[i] && !*values[i] && !strncmp(attribute, names[i], n))
+            *values[i] = attribute + n;
+    }
+}
+
+/* What no option gave is as in the file. */
+static int complete(training *t)
+{
+    const char *note = weft_model_note(t->model, WEFT_NOTE_COMPILE);
+    char *at, *end;
+
+    if (note && !(t->from_file = malloc(strlen(note) + 1))) return no_memory(t);
+    for (at = note ? strcpy(t->from_file, note) : NULL; at; at = end) {
+        if ((end = (char *)find_outside(at, " "))) *end++ = 0;
+        take(t, at);
+    }
+    if (t->optimizes && !t->optimizer) t->optimizer = "adam";
+    if (t->loss) return TOOL_OK;
+    return tool_usage_error(t->verb,
+                            "%s does not say how it was trained; give --loss NAME, for example mse "
+                            "or binary_crossentropy; `weft %s --help` lists them",
+                            t->path, t->verb);
 }
 
 int training_load(training *t)
 {
     if (tool_context(&t->ctx) || weft_model_load(t->ctx, t->path, &t->model)) return tool_fail();
-    return TOOL_OK;
+    return complete(t);
 }
 
 int training_open(training *t)
@@ -113,10 +161,9 @@ int training_open(training *t)
     t->data = (weft_data){ (const weft_array *const *)t->x, (const weft_array *const *)t->y, t->n_x,
                            t->n_y };
     if (weft_session_create(t->model, *t->devices ? t->devices : "best",
-                            t->strict ? "strict=true" : NULL, &t->session) ||
-        compile(t))
+                            t->strict ? "strict=true" : NULL, &t->session))
         return tool_fail();
-    return TOOL_OK;
+    return compile(t);
 }
 
 void training_close(training *t)
@@ -126,6 +173,8 @@ void training_close(training *t)
     weft_session_destroy(&t->session);
     weft_model_destroy(&t->model);
     weft_context_destroy(&t->ctx);
+    free(t->from_file);
+    free(t->compiled);
 }
 
 void training_print_json(const weft_logs *logs)

@@ -7,8 +7,9 @@ typedef struct training {
     const char *verb, *path; /* of the model */
     char devices[TOOL_DEVICES];
     tool_files x_files, y_files;
-    const char *optimizer; /* NULL: none */
-    const char *loss, *loss_weights, *metrics;
+    /* values of attribute text; NULL: the file's */
+    const char *optimizer, *loss, *loss_weights, *metrics;
+    int optimizes; /* 0: no optimizer, also if the file has one */
     uint64_t batch_size;
     int strict, json;
     /* opened */
@@ -18,6 +19,8 @@ typedef struct training {
     weft_array **x, **y;
     uint32_t n_x, n_y;
     weft_data data;
+    char *from_file; /* what the file says of these values, cut into pieces */
+    char *compiled;  /* the text that the session is compiled with */
 } training;
 
 /* The options, to stand first in a verb's table, and their help. */
@@ -39,6 +42,7 @@ enum { TRAINING_OPTION_COUNT = 9 };
     "                          sparse_categorical_crossentropy, or with attributes:\n"            \
     "                          'BinaryCrossentropy(from_logits=true)'; one, or one for each\n"    \
     "                          output: mse,binary_crossentropy\n"                                 \
+    "                          none given: the file's, if it was trained; so all that follow\n"   \
     "      --loss-weights F,F  factors of the outputs' losses in the sum (1)\n"                   \
     "      --metrics NAME,..   accuracy, mse, mae ..\n"                                           \
     "  -d, --device DEVICE     cpu, opencl:0, best (default); again: the next choice\n"           \
@@ -51,7 +55,8 @@ int training_option(training *t, const tool_args *args, int i);
 int training_model(training *t, const char *path);
 /* After the last option: is all there that must be? An exit code. */
 int training_check(const training *t);
-/* Exit codes, errors told: the model; then its arrays, and a session that is compiled. */
+/* Exit codes, errors told: the model, whose file may tell what no option tells; then its arrays,
+ * and a session that is compiled. */
 int training_load(training *t);
 int training_open(training *t);
 void training_close(training *t);

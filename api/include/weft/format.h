@@ -11,6 +11,10 @@ typedef struct weft_model weft_model;
 typedef uint32_t weft_layer_id,
     weft_tensor_id; /* 0 = failed already; ids count from 1 in creation order */
 
+/* A note of a model: how it was last trained, the attribute text of weft_session_compile(),
+ * "optimizer=adam loss=mse". Formats keep it in their own form (compile_config of Keras). */
+#define WEFT_NOTE_COMPILE "compile"
+
 /* What a tensor is: an input, a constant (with data, dense), or result `index` of call `call` of
  * `layer`. */
 enum { WEFT_TENSOR_INPUT = 1, WEFT_TENSOR_CONSTANT, WEFT_TENSOR_RESULT };
@@ -79,9 +83,8 @@ typedef struct weft_model_api {
     weft_status (*set_kind)(weft_model *,
                             const char *kind); /* "Functional" (the default) or "Sequential" */
     weft_tensor_id (*constant)(weft_model *, const char *name, const weft_spec *, const void *data);
-    weft_status (*set_note)(
-        weft_model *, const char *key,
-        const char *text); /* travels with the model: a training configuration ... */
+    weft_status (*set_note)(weft_model *, const char *key,
+                            const char *text); /* travels with the model; see WEFT_NOTE_COMPILE */
     /* structure, for writers */
     const char *(*name)(const weft_model *);
     const char *(*kind)(const weft_model *);

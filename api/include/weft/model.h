@@ -120,6 +120,12 @@ WEFT_EXPORT weft_status weft_model_set_trainable(weft_model *model, const char *
  * called. */
 WEFT_EXPORT weft_status weft_model_set_seed(weft_model *model, uint64_t seed);
 
+/* Texts that travel with a model through its file, by a key: WEFT_NOTE_COMPILE, or a format's own.
+ * NULL: there is none. Borrowed, until the note is set again; while it is set, nobody else may read
+ * notes or save the model. */
+WEFT_EXPORT const char *weft_model_note(const weft_model *model, const char *key);
+WEFT_EXPORT weft_status weft_model_set_note(weft_model *model, const char *key, const char *text);
+
 /* Keras's table, as wide as the COLUMNS setting or 80 columns. */
 WEFT_EXPORT weft_status weft_model_summary(const weft_model *model, FILE *file);
 #ifdef __cplusplus

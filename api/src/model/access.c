@@ -18,6 +18,17 @@ uint32_t weft_model_n_outputs(const weft_model *model)
     return model ? (uint32_t)model->n_outputs : 0;
 }
 
+const char *weft_model_note(const weft_model *model, const char *key)
+{
+    return model && key ? model->api.note(model, key) : NULL;
+}
+
+weft_status weft_model_set_note(weft_model *model, const char *key, const char *text)
+{
+    if (model) return model->api.set_note(model, key, text);
+    return weft_fail(WEFT_E_ARG, "weft_model_set_note: model is NULL");
+}
+
 static weft_status no_such(const weft_model *model, const char *what, uint32_t i, size_t n)
 {
     if (!model) return weft_fail(WEFT_E_ARG, "no model; make one with weft_model_create()");

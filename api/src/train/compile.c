@@ -75,6 +75,11 @@ static weft_status read_metrics(weft__output_goal *goal, const weft__value *metr
     for (size_t i = 0; i < n && !st; i++) {
         weft__named named;
         if ((st = named_of(item(metrics, i), "metrics", &named))) break;
+        if (named.args && named.args->n) {
+            st = weft_fail(WEFT_E_ATTR, "metric \"%.60s\" has no attribute \"%.60s\"; it has none",
+                           named.name, named.args->attr[0].name);
+            break;
+        }
         st = weft__metric_make(named.name, &goal->output, weft__loss_sparse(&goal->loss),
                                &goal->metric[goal->n_metrics++]);
     }
