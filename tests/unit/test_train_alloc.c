@@ -1,5 +1,6 @@
-/* Every allocation of compiling a session and of a step of training fails once: an error or the right
- * result each time, nothing is lost, and the same session then trains as if nothing had been. */
+/* Every allocation of compiling a session and of a step of training fails once: an error or the
+ * right result each time, nothing is lost, and the same session then trains as if nothing had
+ * been. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

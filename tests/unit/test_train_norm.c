@@ -1,5 +1,5 @@
-/* BatchNormalization in training, against the same in plain C and double: moving statistics over
- * steps, gamma and beta, by rank and axis; what is frozen; what other sessions and inference see. */
+/* BatchNormalization in training, against the same in plain C and double: moving statistics,
+ * gamma and beta, by rank and axis; what is frozen; what other sessions and inference see. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -67,7 +67,7 @@ int weft__devices_wrote(weft__devices *devices, weft__copy *copy);
 weft_status weft__devices_pull(weft__devices *devices, const weft__variable *variable);
 /* Forgets the copies of all variables, and the pack: no plan that uses them is left. */
 void weft__devices_drop_copies(weft__devices *devices);
-/* The variable, one of the session's own, gets the data (of its dtype), and its copies do; devices->own
- * is the caller's to raise if a prologue may depend on it. */
+/* The variable, one of the session's own, and its copies get the data (of its dtype).
+ * devices->own is the caller's to raise if a prologue may depend on it. */
 weft_status weft__devices_set(weft__devices *devices, weft__variable *variable, const void *data);
 #endif

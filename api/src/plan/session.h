@@ -20,7 +20,7 @@ struct weft_session {
     weft_model *model; /* a reference of its own */
     weft__devices *devices;
     weft__plan_options options;
-    /* Held while a plan is made, runs or goes, all of which use the devices and their copies, and by
+    /* Held while a plan is made, runs or goes, which uses the devices and their copies, and by
      * whoever pulls assigned variables home from another thread. */
     pthread_mutex_t lock;
     int holds; /* its runs assign variables: it is the model's holder */
