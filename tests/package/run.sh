@@ -24,12 +24,13 @@ echo "== CMake package"
 "$cmake" --build by-cmake >build.log || { cat build.log; exit 1; }
 by-cmake/consumer "$PWD/by-cmake"
 WEFT_PLUGIN_PATH=$PWD/by-cmake by-cmake/apply
+WEFT_PLUGIN_PATH=$PWD/by-cmake by-cmake/train
 
 echo "== pkg-config"
 pc=$(find "$root" -name weft.pc -printf '%h')
 export PKG_CONFIG_PATH="$pc"
 mkdir by-pkg-config
-for program in consumer apply; do
+for program in consumer apply train; do
     # shellcheck disable=SC2046
     "$cc" -o by-pkg-config/$program "$here/consumer/$program.c" $(pkg-config --cflags --libs weft) -lm \
         -Wl,-rpath,"$(pkg-config --variable=libdir weft)"
@@ -41,3 +42,4 @@ for plugin in "$here/consumer/outside.c" examples/*.c; do
 done
 by-pkg-config/consumer "$PWD/by-pkg-config"
 WEFT_PLUGIN_PATH=$PWD/by-pkg-config by-pkg-config/apply
+WEFT_PLUGIN_PATH=$PWD/by-pkg-config by-pkg-config/train

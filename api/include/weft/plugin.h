@@ -485,6 +485,35 @@ static inline weft_val weft_op_ints(weft_build *b, const char *op, weft_val x, c
                     weft_ints_text(text, sizeof text, values, (uint32_t)n));
 }
 
+/* `size` elements of an axis from `begin` on. */
+static inline weft_val weft_slice(weft_build *b, weft_val x, int32_t axis, int64_t begin,
+                                  int64_t size)
+{
+    int64_t from[WEFT_MAX_RANK] = { 0 };
+    char t_from[WEFT_MAX_RANK * 24], t_size[WEFT_MAX_RANK * 24];
+    weft_spec s;
+    if (b->api->spec(b, x, &s)) return 0;
+    if (axis < 0) axis += s.rank;
+    if (axis < 0 || axis >= s.rank) {
+        weft_failf(b, WEFT_E_ARG, "a slice along axis %d of a value of rank %d", (int)axis,
+                   (int)s.rank);
+        return 0;
+    }
+    from[axis] = begin;
+    s.dim[axis] = size;
+    return weft_opf(b, "slice", x, "begin=%s size=%s",
+                    weft_ints_text(t_from, sizeof t_from, from, (uint32_t)s.rank),
+                    weft_ints_text(t_size, sizeof t_size, s.dim, (uint32_t)s.rank));
+}
+/* Zeros of that shape and dtype. */
+static inline weft_val weft_zeros(weft_build *b, const weft_spec *s)
+{
+    static const double zero = 0;
+    weft_spec one = { 0, 1, { 1 } }; /* of rank 0 it would have no dtype of its own */
+    one.dtype = s->dtype;
+    return weft_op_ints(b, "broadcast", b->api->constant(b, &one, &zero), "shape", s->dim, s->rank);
+}
+
 /* ABI rules
  *
  * R1 Every struct but the FROZEN ones starts with struct_size = sizeof at the writer's compile
