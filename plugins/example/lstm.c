@@ -5,15 +5,15 @@
 #include <weft/plugin.h>
 
 /* What the body of the loop needs of the layer. A value made outside of the loop (here a weight) is
- * simply used in the body: every step sees the same one, and its gradient is the sum over the steps. */
+ * simply used in the body: every step sees the same one; its gradient is the sum over the steps. */
 typedef struct lstm {
     weft_val recurrent;
     int64_t units;
 } lstm;
 
-/* One step; called once, to be traced. carry: what the last step handed on, h and c, [batch, units].
- * x: this step's part of xs, without the axis of the steps, [batch, 4 units]. carry_out: for the next
- * step, of the carries' shapes and dtypes. y: this step's part of ys. */
+/* One step; called once, to be traced. carry: what the step before handed on, h and c, each
+ * [batch, units]. x: this step's part of xs, without the axis of the steps, [batch, 4 units].
+ * carry_out: for the next step, of the carries' shapes and dtypes. y: this step's part of ys. */
 static void step(weft_build *b, void *user, const weft_val *carry, const weft_val *x,
                  weft_val *carry_out, weft_val *y)
 {
@@ -49,7 +49,7 @@ static weft_status build(weft_build *b)
                          "orthogonal", WEFT_TRAINABLE);
     bias = b->api->variable(b, "bias", &(weft_spec){ s.dtype, 1, { 4 * units } },
                             "unit_forget_bias", WEFT_TRAINABLE);
-    /* What does not depend on the step before is done for all steps at once, outside of the loop. */
+    /* What does not need the step before is done for all steps at once, outside of the loop. */
     x = weft_add(b, weft_matmul(b, x, kernel), bias);
     carry[0] = carry[1] = weft_zeros(b, &(weft_spec){ s.dtype, 2, { s.dim[0], units } });
     b->api->scan(b, &(weft_scan){ .struct_size = sizeof(weft_scan),

@@ -93,7 +93,7 @@ out:
     return st;
 }
 
-/* Whoever cannot remember the first symbol is right in a quarter of the cases, with a loss of log 4. */
+/* Who does not remember the first symbol is right in a quarter of the cases, at a loss of log 4. */
 static int learns(weft_context *ctx, const char *device)
 {
     weft_logs before, after;
