@@ -54,7 +54,7 @@ static void by_scan(weft_build *b, rnn *r, const shape *s, weft_val x, weft_val 
 {
     weft_val carry0[] = { zeros(b, H), zeros(b, H) }, end[2], ys[1];
     weft_scan scan = { .struct_size = sizeof scan,
-                       .flags = s->reverse ? 1 : 0,
+                       .flags = s->reverse ? WEFT_SCAN_REVERSE : 0,
                        .axis = s->axis,
                        .n_carry = 2,
                        .n_x = 1,

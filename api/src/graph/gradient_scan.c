@@ -198,7 +198,7 @@ static weft_status run(backward *w, const uint8_t *ways, weft_val *din)
     weft_status st = weft__build_init(&w->build, &setup);
     if (!st) st = lay_out(w, ways);
     weft_scan scan = { .struct_size = sizeof scan,
-                       .flags = w->scan.reverse ? 0 : 1,
+                       .flags = w->scan.reverse ? 0 : WEFT_SCAN_REVERSE,
                        .axis = w->scan.axis,
                        .n_carry = w->n_carry,
                        .n_x = w->n_x,
