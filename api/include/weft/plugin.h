@@ -1,6 +1,6 @@
 /* weft/plugin.h - the one header that a layer or op plugin is built against.
  * C99, no library: a plugin imports no host symbol; everything comes through function tables.
- * ABI rules R1..R9 are at the end. The ABI is 0: it may still change. */
+ * ABI rules R1..R9 are at the end; tests/headers pins the layout of every struct. */
 #ifndef WEFT_PLUGIN_H
 #define WEFT_PLUGIN_H
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-#define WEFT_ABI_MAJOR 0       /* changes => new symbol name, new plugin directory   */
+#define WEFT_ABI_MAJOR 1       /* in the symbol weft_plugin_v1, the folder plugins-1   */
 #define WEFT_ABI_MINOR 0       /* grows when a field or a table entry is appended    */
 #define WEFT_MAGIC 0x31544657u /* "WFT1" */
 #define WEFT_MAX_RANK 8
