@@ -242,17 +242,7 @@ static weft_status copy(const weft_kernel_call *base, const weft_view *dst, cons
     return ocl_copy((ocl_call *)base, dst, src);
 }
 
-static weft_status repeat(const weft_kernel_call *base, int64_t times,
-                          weft_status (*body)(const weft_kernel_call *, const weft_cl *,
-                                              int64_t step))
-{
-    weft_status st = WEFT_OK;
-    for (int64_t step = 0; step < times && !st; step++)
-        st = body(base, &ocl_services, step);
-    return st;
-}
-
-const weft_cl ocl_services = { sizeof(weft_cl), 0, launch, gemm, fill, copy, repeat };
+const weft_cl ocl_services = { sizeof(weft_cl), 0, launch, gemm, fill, copy };
 
 /* ---- a whole run of steps ---- */
 /* A kernel with one launch: present inputs, outputs, extras; one item an element of the first

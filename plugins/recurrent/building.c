@@ -1,31 +1,6 @@
 /* What the family's layers, lowerings and gradients are built of. */
 #include "recurrent.h"
 
-weft_val recurrent_slice(weft_build *b, weft_val x, int axis, int64_t begin, int64_t size)
-{
-    int64_t from[WEFT_MAX_RANK] = { 0 };
-    char t_from[256], t_size[256];
-    weft_spec s;
-
-    if (b->api->spec(b, x, &s)) return 0;
-    from[axis] = begin;
-    s.dim[axis] = size;
-    return weft_opf(b, "slice", x, "begin=%s size=%s",
-                    weft_ints_text(t_from, sizeof t_from, from, (uint32_t)s.rank),
-                    weft_ints_text(t_size, sizeof t_size, s.dim, (uint32_t)s.rank));
-}
-
-weft_val recurrent_zeros(weft_build *b, const weft_spec *like, int64_t units)
-{
-    static const double zero = 0;
-    weft_spec one = { like->dtype, 1, { 1 } }; /* of rank 0 it would have no dtype of its own */
-    int64_t shape[2];
-
-    shape[0] = like->dim[0];
-    shape[1] = units;
-    return weft_op_ints(b, "broadcast", b->api->constant(b, &one, &zero), "shape", shape, 2);
-}
-
 weft_val recurrent_shift(weft_build *b, weft_val first, weft_val x)
 {
     weft_val parts[2];
@@ -37,10 +12,11 @@ weft_val recurrent_shift(weft_build *b, weft_val first, weft_val x)
     shape[0] = s.dim[0];
     shape[1] = 1;
     shape[2] = s.dim[2];
-    if (first == WEFT_NONE) first = recurrent_zeros(b, &s, s.dim[2]);
+    if (first == WEFT_NONE)
+        first = weft_zeros(b, &(weft_spec){ s.dtype, 2, { s.dim[0], s.dim[2] } });
     parts[0] = weft_op_ints(b, "reshape", first, "shape", shape, 3);
     if (s.dim[1] == 1) return parts[0];
-    parts[1] = recurrent_slice(b, x, 1, 0, s.dim[1] - 1);
+    parts[1] = weft_slice(b, x, 1, 0, s.dim[1] - 1);
     return b->api->op(b, "concat", "axis=1", parts, 2, NULL, 0);
 }
 

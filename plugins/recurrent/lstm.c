@@ -86,7 +86,7 @@ static weft_val columns(weft_build *b, weft_val x, int gate, int64_t units)
     weft_spec s;
 
     if (b->api->spec(b, x, &s)) return 0;
-    return recurrent_slice(b, x, s.rank - 1, gate * units, units);
+    return weft_slice(b, x, s.rank - 1, gate * units, units);
 }
 
 /* x W + b for all steps. With recurrent dropout each gate draws its own mask, as in Keras. */
@@ -163,7 +163,9 @@ static void by_scan(weft_build *b, lstm *l, weft_val z, weft_val *r)
     int i;
 
     for (i = 0; i < 2; i++)
-        carry[i] = l->state[i] == WEFT_NONE ? recurrent_zeros(b, &l->x, l->units) : l->state[i];
+        carry[i] = l->state[i] == WEFT_NONE
+                       ? weft_zeros(b, &(weft_spec){ l->x.dtype, 2, { l->x.dim[0], l->units } })
+                       : l->state[i];
     if (l->mask != WEFT_NONE)
         x[1] = recurrent_reverse(b, recurrent_column(b, l->mask), l->backwards);
     r[0] = r[1] = r[2] = 0;
@@ -218,7 +220,7 @@ static weft_val zero_masked(weft_build *b, const lstm *l, weft_val y, int sequen
     if (sequences)
         mask = recurrent_column(b, mask);
     else if (last > 0)
-        mask = recurrent_slice(b, mask, 1, l->backwards ? 0 : last - 1, 1);
+        mask = weft_slice(b, mask, 1, l->backwards ? 0 : last - 1, 1);
     else
         return y;
     return RECURRENT_MAP(b, "select(a,b,0)", mask, y);

@@ -49,7 +49,7 @@ static void step(weft_build *b, void *user, const weft_val *carry, const weft_va
     int k;
 
     for (k = 0; k < 4; k++)
-        gate[k] = recurrent_slice(b, x[X_GATES], 1, k * l->units, l->units);
+        gate[k] = weft_slice(b, x[X_GATES], 1, k * l->units, l->units);
     if (l->dy) dh = weft_add(b, dh, x[l->dy]);
     dc = RECURRENT_MAP(b, "a+b*c*(1-tanh(d)*tanh(d))", carry[1], dh, gate[3], x[X_CELLS]);
     part[0] = RECURRENT_MAP(b, "a*b*(c*(1-c))", dc, gate[2], gate[0]);
@@ -91,7 +91,8 @@ static weft_status lower(weft_build *b)
     l.units = s.dim[2];
     for (i = 0; i < 2; i++) {
         carry[i] = weft_in(b, GRAD_DH + i);
-        if (carry[i] == WEFT_NONE) carry[i] = recurrent_zeros(b, &s, l.units);
+        if (carry[i] == WEFT_NONE)
+            carry[i] = weft_zeros(b, &(weft_spec){ s.dtype, 2, { s.dim[0], l.units } });
     }
     x[X_GATES] = recurrent_reverse(b, weft_in(b, GRAD_GATES), 1);
     x[X_CELLS] = recurrent_reverse(b, cells, 1);

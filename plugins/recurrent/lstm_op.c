@@ -72,7 +72,7 @@ static void step(weft_build *b, void *user, const weft_val *carry, const weft_va
     int k;
 
     for (k = 0; k < 4; k++) {
-        gate[k] = recurrent_slice(b, s, 1, k * l->units, l->units);
+        gate[k] = weft_slice(b, s, 1, k * l->units, l->units);
         gate[k] = k == 2 ? weft_tanh(b, gate[k]) : weft_sigmoid(b, gate[k]);
     }
     c = RECURRENT_MAP(b, "b*d+a*c", gate[0], gate[1], gate[2], carry[1]);
@@ -110,7 +110,8 @@ static weft_status lower(weft_build *b)
     l.units = z.dim[2] / 4;
     for (i = 0; i < 2; i++) {
         carry[i] = weft_in(b, LSTM_H0 + i);
-        if (carry[i] == WEFT_NONE) carry[i] = recurrent_zeros(b, &z, l.units);
+        if (carry[i] == WEFT_NONE)
+            carry[i] = weft_zeros(b, &(weft_spec){ z.dtype, 2, { z.dim[0], l.units } });
     }
     x[0] = recurrent_reverse(b, weft_in(b, LSTM_Z), backwards);
     if (l.masked) x[1] = recurrent_reverse(b, recurrent_column(b, mask), backwards);

@@ -17,10 +17,6 @@ enum { GRAD_U, GRAD_GATES, GRAD_CELLS, GRAD_C0, GRAD_DY, GRAD_DH, GRAD_DC, GRAD_
 enum { GRAD_DZ, GRAD_DH0, GRAD_DC0 };
 
 /* ---- building.c: values of shape [batch, steps, ..] ---- */
-/* size elements of an axis from begin on. */
-weft_val recurrent_slice(weft_build *b, weft_val x, int axis, int64_t begin, int64_t size);
-/* Zeros of shape [dim 0 of like, units], of like's dtype. */
-weft_val recurrent_zeros(weft_build *b, const weft_spec *like, int64_t units);
 /* x [batch, steps, n] one step later: `first` [batch, n] (WEFT_NONE: zeros), then x without its
  * last step. */
 weft_val recurrent_shift(weft_build *b, weft_val first, weft_val x);

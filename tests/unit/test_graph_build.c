@@ -478,6 +478,16 @@ static weft_status scanning(weft_build *b)
     weft_scan scan = { .struct_size = sizeof scan };
     return b->api->scan(b, &scan);
 }
+static weft_status scanning_anyhow(weft_build *b)
+{
+    weft_scan scan = { .struct_size = sizeof scan, .flags = 2 | WEFT_SCAN_REVERSE };
+    return b->api->scan(b, &scan);
+}
+static weft_status scanning_cut(weft_build *b)
+{
+    weft_scan scan = { .struct_size = offsetof(weft_scan, ys) };
+    return b->api->scan(b, &scan);
+}
 static weft_status forgetting(weft_build *b)
 {
     b->api->attr_i(b, "nonsense");
@@ -511,6 +521,8 @@ static void builder(void **state)
         { own_words, WEFT_E_ATTR, "units must be even" },
         { nothing_set, WEFT_E_INTERNAL, "result 0 was not set" },
         { scanning, WEFT_E_ARG, "a scan needs at least one x" },
+        { scanning_anyhow, WEFT_E_UNSUPPORTED, "weft_scan.flags is 3" },
+        { scanning_cut, WEFT_E_ABI, "weft_scan.struct_size is 64, at least 72 is needed" },
         { forgetting, WEFT_E_INTERNAL, "reads the attribute \"nonsense\"" },
         { training_op, WEFT_E_UNSUPPORTED, "training() is for layers" },
     };

@@ -147,7 +147,8 @@ static weft_status cell_step(const weft_kernel_call *c, const weft_cl *cl, int64
 static weft_status cell_enqueue(const weft_kernel_call *c, const weft_cl *cl)
 {
     weft_status st = cl->fill(c, c->out[0], 0);
-    if (!st) st = cl->repeat(c, c->in[0]->dim[1], cell_step);
+    for (int64_t t = 0; t < c->in[0]->dim[1] && !st; t++)
+        st = cell_step(c, cl, t);
     if (!st && c->n_out > 1) st = cl->copy(c, c->out[1], c->out[0]);
     return st;
 }

@@ -105,12 +105,6 @@ typedef struct weft_backend {
         *services; /* what host->extension finds for all plugins; ends with {0}, or NULL */
 } weft_backend;
 
-#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-_Static_assert(sizeof(weft_operand) % 8 == 0 && sizeof(weft_step) % 8 == 0 &&
-                   sizeof(weft_run) % 8 == 0 && sizeof(weft_support) % 8 == 0 &&
-                   sizeof(weft_backend) % 8 == 0 && sizeof(weft_dev_info) % 8 == 0,
-               "ABI struct has tail padding");
-#endif
 #ifdef __cplusplus
 }
 #endif

@@ -44,8 +44,12 @@ typedef struct weft_model_api {
     /* building */
     weft_model *(*submodel)(
         weft_model *, const char *name); /* a nested model, owned by its parent; finish() it */
+    weft_status (*rename)(weft_model *, const char *name); /* the model itself */
+    weft_status (*set_kind)(weft_model *,
+                            const char *kind); /* "Functional" (the default) or "Sequential" */
     weft_tensor_id (*input)(weft_model *, const char *name,
                             const weft_spec *); /* dim 0 usually WEFT_BATCH */
+    weft_tensor_id (*constant)(weft_model *, const char *name, const weft_spec *, const void *data);
     const weft_layer_class *(*layer_class)(
         weft_model *, const char *name); /* NULL = no plugin has it; no error */
     weft_layer_id (*layer)(weft_model *, const char *layer_class, const char *name,
@@ -56,6 +60,8 @@ typedef struct weft_model_api {
                            const char *call_attrs);
     weft_tensor_id (*result)(weft_model *, weft_layer_id, uint32_t call, uint32_t index);
     weft_status (*output)(weft_model *, const char *name, weft_tensor_id);
+    weft_status (*set_note)(weft_model *, const char *key,
+                            const char *text); /* travels with the model; see WEFT_NOTE_COMPILE */
     weft_status (*missing)(weft_model *, const char *layer_class, const char *layer,
                            const char *why); /* collected, reported together by finish() */
     weft_status (*finish)(weft_model *);
@@ -77,14 +83,6 @@ typedef struct weft_model_api {
                                 size_t bytes);
     weft_status (*variable_set)(weft_model *, weft_layer_id, uint32_t i, const void *data,
                                 size_t bytes);
-    const void *(*extension)(weft_model *, const char *id);
-    /* building, continued */
-    weft_status (*rename)(weft_model *, const char *name); /* the model itself */
-    weft_status (*set_kind)(weft_model *,
-                            const char *kind); /* "Functional" (the default) or "Sequential" */
-    weft_tensor_id (*constant)(weft_model *, const char *name, const weft_spec *, const void *data);
-    weft_status (*set_note)(weft_model *, const char *key,
-                            const char *text); /* travels with the model; see WEFT_NOTE_COMPILE */
     /* structure, for writers */
     const char *(*name)(const weft_model *);
     const char *(*kind)(const weft_model *);
@@ -100,6 +98,7 @@ typedef struct weft_model_api {
      * weight files number layers by it. Returns how many there are, writes at most cap. A finished
      * model only. */
     uint32_t (*order)(const weft_model *, weft_layer_id *ids, uint32_t cap);
+    const void *(*extension)(weft_model *, const char *id);
 } weft_model_api;
 
 /* write(): path is an empty file in the folder of the one that the user named. The writer fills or
@@ -115,11 +114,6 @@ typedef struct weft_format {
                          const char *options); /* NULL = cannot */
 } weft_format;
 
-#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-_Static_assert(sizeof(weft_format) % 8 == 0 && sizeof(weft_model_api) % 8 == 0 &&
-                   sizeof(weft_tensor_info) % 8 == 0 && sizeof(weft_call_info) % 8 == 0,
-               "ABI struct has tail padding");
-#endif
 #ifdef __cplusplus
 }
 #endif

@@ -34,10 +34,6 @@ typedef struct weft_gemm_api {
     weft_status (*run)(const weft_kernel_call *, const weft_product *);
 } weft_gemm_api;
 
-#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-_Static_assert(sizeof(weft_product) % 8 == 0 && sizeof(weft_gemm_api) % 8 == 0,
-               "ABI struct has tail padding");
-#endif
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,6 @@
 /* weft/plugin.h - the one header that a layer or op plugin is built against.
  * C99, no library: a plugin imports no host symbol; everything comes through function tables.
- * ABI rules R1..R9 are at the end. The ABI is 1. */
+ * ABI rules R1..R9 are at the end; tests/headers pins the layout of every struct. */
 #ifndef WEFT_PLUGIN_H
 #define WEFT_PLUGIN_H
 #include <stdarg.h>
@@ -102,9 +102,10 @@ typedef struct weft_attr {  /* FROZEN, ends with {0} */
 
 /* ---- building a graph: what a layer's build(), an op's lower() and gradient() are handed --- */
 typedef struct weft_build weft_build;
-typedef struct weft_scan {       /* a loop over one axis; the body is traced once; differentiable */
-    uint32_t struct_size, flags; /* WEFT_SCAN_.. */
-    int32_t axis;
+enum { WEFT_SCAN_REVERSE = 1 }; /* weft_scan.flags: from the last step to the first */
+typedef struct weft_scan {      /* a loop over one axis; the body is traced once; differentiable */
+    uint32_t struct_size, flags;
+    int32_t axis; /* of xs, whose steps it takes one by one, and of ys */
     uint32_t n_carry, n_x, n_y;
     const weft_val *carry0, *xs;
     void (*body)(weft_build *, void *user, const weft_val *carry, const weft_val *x,
@@ -112,7 +113,6 @@ typedef struct weft_scan {       /* a loop over one axis; the body is traced onc
     void *user;
     weft_val *carry_end, *ys; /* results */
 } weft_scan;
-enum { WEFT_SCAN_REVERSE = 1 }; /* from the last step to the first */
 /* Flags of a variable. TRANSIENT: model files do not hold it, as what a stateful layer keeps from
  * batch to batch; such ones are made last. */
 enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2, WEFT_TRANSIENT = 4 };
@@ -131,6 +131,7 @@ typedef struct weft_build_api {
                           weft_val); /* at the end of the run: moving statistics, RNN state ..; a
                                         later call of a shared layer reads the value */
     int (*training)(weft_build *);
+    int (*trainable)(weft_build *); /* 0: the layer is frozen */
     /* a stream of random numbers of this call site: its key and the model's step, the two inputs of
      * op random; weft_random() does both. The key is of the layer's attribute `seed` if it has one
      * and it is a number, else of the model's seed and the layer's path */
@@ -145,7 +146,9 @@ typedef struct weft_build_api {
     double (*attr_f)(weft_build *, const char *);
     const char *(*attr_s)(weft_build *,
                           const char *); /* any type as canonical text; NULL for none */
+    /* lists: returns how many there are, writes at most cap */
     uint32_t (*attr_v)(weft_build *, const char *, int64_t *values, uint32_t cap);
+    uint32_t (*attr_fv)(weft_build *, const char *, double *values, uint32_t cap);
     weft_status (*fail)(weft_build *, weft_status, const char *msg);
     weft_status (*scan)(weft_build *, const weft_scan *);
     /* in gradient() only: inputs are in(), results of the forward op fwd(), incoming gradients
@@ -154,13 +157,10 @@ typedef struct weft_build_api {
     weft_val (*fwd)(weft_build *, uint32_t i);
     weft_val (*dout)(weft_build *, uint32_t i);
     const void *(*extension)(weft_build *, const char *id);
-    uint32_t (*attr_fv)(weft_build *, const char *, double *values,
-                        uint32_t cap); /* a list of floats */
-    int (*trainable)(weft_build *);    /* 0: the layer is frozen */
 } weft_build_api;
-struct weft_build {
+struct weft_build { /* FROZEN; the host keeps more behind it */
     const weft_build_api *api;
-}; /* the host keeps more behind it */
+};
 
 /* ---- kernels: how one backend kind runs one op ---------------------------------------------
  * A view is where a tensor lies. Strides count elements and are the truth. Dense: row-major without
@@ -257,9 +257,6 @@ typedef struct weft_cl {
     /* Integers and bool take a value that they hold exactly: else WEFT_E_ARG. */
     weft_status (*fill)(const weft_kernel_call *, const weft_view *, double value);
     weft_status (*copy)(const weft_kernel_call *, const weft_view *dst, const weft_view *src);
-    weft_status (*repeat)(const weft_kernel_call *, int64_t times,
-                          weft_status (*body)(const weft_kernel_call *, const struct weft_cl *,
-                                              int64_t step));
 } weft_cl;
 /* OpenCL C 1.2. In front of the source the host puts, for every tensor T in IN0.. (the op's own
  * inputs) and OUT0..: T_RANK, T_N (count), T_D0.. (dimensions), T_S0.. (strides), T_TYPE, and
@@ -339,6 +336,7 @@ typedef struct weft_plugin { /* the only exported symbol: const weft_plugin weft
     const weft_layer_class *const *layers;
     const struct weft_backend *const *backends;
     const struct weft_format *const *formats;
+    const weft_ext *ext; /* what else it brings, by extension id; unknown ones are ignored (R8) */
 } weft_plugin;
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -488,28 +486,62 @@ static inline weft_val weft_op_ints(weft_build *b, const char *op, weft_val x, c
                     weft_ints_text(text, sizeof text, values, (uint32_t)n));
 }
 
+/* `size` elements of an axis from `begin` on. */
+static inline weft_val weft_slice(weft_build *b, weft_val x, int32_t axis, int64_t begin,
+                                  int64_t size)
+{
+    int64_t from[WEFT_MAX_RANK] = { 0 };
+    char t_from[WEFT_MAX_RANK * 24], t_size[WEFT_MAX_RANK * 24];
+    weft_spec s;
+    if (b->api->spec(b, x, &s)) return 0;
+    if (axis < 0) axis += s.rank;
+    if (axis < 0 || axis >= s.rank) {
+        weft_failf(b, WEFT_E_ARG, "a slice along axis %d of a value of rank %d", (int)axis,
+                   (int)s.rank);
+        return 0;
+    }
+    from[axis] = begin;
+    s.dim[axis] = size;
+    return weft_opf(b, "slice", x, "begin=%s size=%s",
+                    weft_ints_text(t_from, sizeof t_from, from, (uint32_t)s.rank),
+                    weft_ints_text(t_size, sizeof t_size, s.dim, (uint32_t)s.rank));
+}
+/* Zeros of that shape and dtype. */
+static inline weft_val weft_zeros(weft_build *b, const weft_spec *s)
+{
+    static const double zero = 0;
+    weft_spec one = { 0, 1, { 1 } }; /* of rank 0 it would have no dtype of its own */
+    one.dtype = s->dtype;
+    return weft_op_ints(b, "broadcast", b->api->constant(b, &one, &zero), "shape", s->dim, s->rank);
+}
+
 /* ABI rules
  *
- * R1 Every struct but the FROZEN ones starts with struct_size = sizeof at the writer's compile
- * time. The reader uses WEFT_HAS before any field that is not in the first minor of this major. R2
- * Structs that live in arrays are FROZEN, or the array holds pointers. R3 New fields and table
- * entries go at the end; none is removed, reordered or retyped. R4 A newer minor on either side is
- * never refused; only weft_plugin.needs can refuse. R5 Enumerations are int32_t; unknown values are
- * reported, never asserted. R6 Strings are UTF-8; descriptors and their strings are const for the
- * life of the process. R7 Memory is released by the side that allocated it; no FILE*, no errno, no
- * longjmp across. R8 A new idea is a new extension id ("name/rev"), never a changed struct. R9 No
- * hidden padding at the end of a struct: sizes are multiples of 8.
+ * R1 Every struct but the FROZEN ones starts with struct_size = sizeof at the writer's compile time
+ *    (weft_plugin: behind the magic). The reader uses WEFT_HAS before any field that is not in the
+ *    first minor of this major. reserved fields and unused flags are 0.
+ *
+ * R2 Structs that live in arrays are FROZEN, or the array holds pointers.
+ *
+ * R3 New fields and table entries go at the end; none is removed, reordered or retyped.
+ *
+ * R4 A newer minor on either side is never refused; only weft_plugin.needs can refuse.
+ *
+ * R5 Enumerations are int32_t; unknown values are reported, never asserted.
+ *
+ * R6 Strings are UTF-8; descriptors and their strings are const for the life of the process.
+ *
+ * R7 Memory is released by the side that allocated it; no FILE*, no errno, no longjmp across.
+ *
+ * R8 A new idea is a new extension id ("name/rev"), never a changed struct.
+ *
+ * R9 No hidden padding: neither between the fields of a struct nor at its end; sizes are multiples
+ *    of 8.
  *
  * Threads: [load] one at a time; [build] any thread, several builds at once, never one build from
  * two; pure: same attributes and shapes give the same graph; [kernel] several calls at once on
  * different nodes; [any-thread] as it says. Plugins start no threads. init() runs once a context
  * and must not keep the host it is given. */
-#if defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-_Static_assert(sizeof(weft_plugin) % 8 == 0 && sizeof(weft_layer_class) % 8 == 0 &&
-                   sizeof(weft_op_class) % 8 == 0 && sizeof(weft_kernel_call) % 8 == 0 &&
-                   sizeof(weft_view) % 8 == 0 && sizeof(weft_spec) == 72,
-               "ABI struct has tail padding");
-#endif
 #ifdef __cplusplus
 }
 #endif

@@ -385,6 +385,7 @@ static const weft_build_api api = {
     .variable = api_variable,
     .assign = api_assign,
     .training = api_training,
+    .trainable = api_trainable,
     .random = api_random,
     .add_loss = api_add_loss,
     .mask = api_mask,
@@ -395,13 +396,12 @@ static const weft_build_api api = {
     .attr_f = api_attr_f,
     .attr_s = api_attr_s,
     .attr_v = api_attr_v,
+    .attr_fv = api_attr_fv,
     .fail = api_fail,
     .scan = api_scan,
     .fwd = api_fwd,
     .dout = api_dout,
     .extension = api_extension,
-    .attr_fv = api_attr_fv,
-    .trainable = api_trainable,
 };
 
 weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)

@@ -78,9 +78,14 @@ typedef struct tracing {
 
 static weft_status check_scan(const weft__build *b, const weft_scan *s)
 {
-    if (s->struct_size < sizeof *s)
-        return weft_fail(WEFT_E_ABI, "%s: weft_scan.struct_size is %u, not %zu", b->what,
-                         (unsigned)s->struct_size, sizeof *s);
+    size_t least = offsetof(weft_scan, ys) + sizeof s->ys; /* all of the first minor */
+    if (s->struct_size < least)
+        return weft_fail(WEFT_E_ABI, "%s: weft_scan.struct_size is %u, at least %zu is needed",
+                         b->what, (unsigned)s->struct_size, least);
+    if (s->flags & ~(uint32_t)WEFT_SCAN_REVERSE)
+        return weft_fail(WEFT_E_UNSUPPORTED,
+                         "%s: weft_scan.flags is %u; this library knows WEFT_SCAN_REVERSE alone",
+                         b->what, (unsigned)s->flags);
     if (s->n_x == 0)
         return weft_fail(WEFT_E_ARG,
                          "%s: a scan needs at least one x, whose axis says how often it loops",
@@ -223,7 +228,7 @@ static weft_status add_scan(tracing *t)
     weft__scan_request request = { .n_carry = s->n_carry,
                                    .n_x = s->n_x,
                                    .axis = t->axis,
-                                   .reverse = (int)(s->flags & WEFT_SCAN_REVERSE),
+                                   .reverse = (s->flags & WEFT_SCAN_REVERSE) != 0,
                                    .steps = t->steps,
                                    .path = t->b->path,
                                    .in = in,

@@ -72,12 +72,12 @@ weft_status weft__plugin_check_head(const weft_plugin *p)
             "<weft/plugin.h>",
             (unsigned)p->abi_major, (unsigned)p->abi_minor, weft_version(), WEFT_ABI_MAJOR,
             WEFT_ABI_MINOR);
-    if (p->struct_size < SIZE_TO(weft_plugin, formats))
+    if (p->struct_size < SIZE_TO(weft_plugin, ext))
         return weft_fail(
             WEFT_E_ABI,
             "its weft_plugin has %u bytes, at least %zu are needed: rebuild it against this "
             "<weft/plugin.h>",
-            (unsigned)p->struct_size, SIZE_TO(weft_plugin, formats));
+            (unsigned)p->struct_size, SIZE_TO(weft_plugin, ext));
     if (!p->abi_tag || strcmp(p->abi_tag, WEFT_ABI_TAG))
         return weft_fail(WEFT_E_ABI,
                          "was built for another kind of machine (%s, this is %s): rebuild it here",
@@ -161,7 +161,7 @@ static weft_status check_layer(const weft_layer_class *layer)
 
 static weft_status check_backend(const weft_backend *b)
 {
-    weft_status st = check_size("a backend", b->struct_size, SIZE_TO(weft_backend, extension));
+    weft_status st = check_size("a backend", b->struct_size, SIZE_TO(weft_backend, services));
     if (st || (st = check_name("backend", b->id))) return st;
     if (!b->kernel_ids || !b->probe || !b->info || !b->open || !b->close || !b->alloc ||
         !b->release || !b->write || !b->read || !b->finish || !b->supports || !b->compile ||
