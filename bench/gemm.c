@@ -3,25 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <weft/weft.h>
-
-#define MAX_REPEATS 1000
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
+#include "timing.h"
 
 static weft_status make_model(weft_context *ctx, int64_t k, int64_t n, weft_model **m)
 {
@@ -59,11 +42,10 @@ static weft_status compare(weft_context *ctx, const char *device, int64_t m, int
             time[p][i] = seconds() - start;
         }
     if (!st) {
-        for (int p = 0; p < 2; p++)
-            qsort(time[p], (size_t)repeats, sizeof(double), compare_doubles);
+        double clblast = median(time[0], repeats), weft = median(time[1], repeats);
+
         printf("%6lld %6lld %6lld  %10.1f %10.1f  %6.2f\n", (long long)m, (long long)k,
-               (long long)n, 1e-9 * flop / time[0][repeats / 2], 1e-9 * flop / time[1][repeats / 2],
-               time[0][repeats / 2] / time[1][repeats / 2]);
+               (long long)n, 1e-9 * flop / clblast, 1e-9 * flop / weft, clblast / weft);
     }
     weft_array_destroy(&x);
     weft_array_destroy(&y);
@@ -79,11 +61,10 @@ int main(int argc, char **argv)
                                         { 1024, 1024, 1024 }, { 32, 12544, 256 }, { 4096, 576, 64 },
                                         { 1, 4096, 1024 } };
     const char *device = argc > 1 ? argv[1] : "opencl:0";
-    int repeats = argc > 2 ? atoi(argv[2]) : 21;
+    int repeats = repeats_of(argc > 2 ? argv[2] : NULL, 21);
     weft_context *ctx = NULL;
     weft_status st = weft_context_create(NULL, &ctx);
 
-    if (repeats < 1 || repeats > MAX_REPEATS) repeats = 21;
     if (!st)
         printf("%s, medians of %d, GFLOP/s with transfers of input and result\n"
                "     m      k      n     CLBlast       "

@@ -2,26 +2,10 @@
  * class LSTM (fused) and by org.example.LSTM (the same steps by a scan, plugins/example/lstm.c), in
  * turns, and prints medians and their ratio. Usage: weft_bench_train_lstm [DEVICE] [REPEATS] */
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <weft/weft.h>
+#include "timing.h"
 
-enum { MAX_REPEATS = 1000, BATCH = 32, FEATURES = 8 };
-
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
+enum { BATCH = 32, FEATURES = 8 };
 
 typedef struct size {
     int64_t steps, units;
@@ -90,11 +74,10 @@ static weft_status compare(weft_context *ctx, const char *device, size n, int re
             time[c][i] = seconds() - start;
         }
     if (!st) {
-        for (int c = 0; c < 2; c++)
-            qsort(time[c], (size_t)repeats, sizeof(double), compare_doubles);
+        double fused = median(time[0], repeats), scan = median(time[1], repeats);
+
         printf("%6lld %6lld  %10.1f %10.1f  %6.2f\n", (long long)n.steps, (long long)n.units,
-               1 / time[0][repeats / 2], 1 / time[1][repeats / 2],
-               time[1][repeats / 2] / time[0][repeats / 2]);
+               1 / fused, 1 / scan, scan / fused);
     }
     for (int i = 0; i < 3; i++)
         weft_array_destroy(&a[i]);
@@ -109,11 +92,10 @@ int main(int argc, char **argv)
 {
     static const size sizes[] = { { 10, 32 }, { 100, 32 }, { 100, 128 }, { 1000, 32 } };
     const char *device = argc > 1 ? argv[1] : "opencl:0";
-    int repeats = argc > 2 ? atoi(argv[2]) : 11;
+    int repeats = repeats_of(argc > 2 ? argv[2] : NULL, 11);
     weft_context *ctx = NULL;
     weft_status st = weft_context_create(NULL, &ctx);
 
-    if (repeats < 1 || repeats > MAX_REPEATS) repeats = 11;
     if (!st && !weft_context_layer_class(ctx, "org.example.LSTM")) {
         fprintf(stderr,
                 "org.example.LSTM is missing: set WEFT_PLUGIN_PATH to a folder with lstm.so, "
