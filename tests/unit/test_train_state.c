@@ -166,6 +166,90 @@ static void test_learns_with_a_state(void **state)
     }
 }
 
+/* Both halves as four samples: the model fixes batches of two, and fit and evaluate cut so. */
+static float pair_y[2 * ROWS * UNITS] = { 0.5f, -0.25f, 0, 0.125f, 0, 0.25f, -0.5f };
+
+static void read_all(const weft_model *m, float weights[3][128])
+{
+    memset(weights, 0, 3 * sizeof *weights);
+    for (int k = 0; k < 3; k++)
+        train_read(m, names[k], weights[k]);
+}
+
+static void test_fits_in_the_models_batches(void **state)
+{
+    weft_array x = train_array(half[0], F32(2 * ROWS, STEPS, F)), xs[2],
+               y = train_array(pair_y, F32(2 * ROWS, UNITS)), ys[2];
+    const weft_array *px = &x, *py = &y;
+    const weft_data data = { &px, &py, 1, 1 };
+    const weft_fit_options keep = { .epochs = 3, .keep_order = 1 };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        xs[i] = train_array(half[i], F32(ROWS, STEPS, F));
+        ys[i] = train_array(pair_y + i * ROWS * UNITS, F32(ROWS, UNITS));
+    }
+    for (int d = 0; train_device[d]; d++) {
+        float by_fit[3][128], by_steps[3][128];
+        double mean[2] = { 0 };
+        for (int way = 0; way < 2; way++) {
+            weft_model *m = make(STEPS, "stateful=true");
+            weft_session *s =
+                train_compiled(m, train_device[d], "optimizer=SGD(learning_rate=0.5) loss=mse");
+            weft_logs logs;
+            if (way) {
+                assert_int_equal(weft_session_fit(s, &data, &keep, &logs), WEFT_OK);
+                mean[1] = logs.value[0];
+            }
+            for (int i = 0; !way && i < 6; i++) {
+                train_step(s, &xs[i % 2], &ys[i % 2], &logs);
+                if (i > 3) mean[0] += logs.value[0] / 2;
+            }
+            read_all(m, way ? by_fit : by_steps);
+            weft_session_destroy(&s);
+            weft_model_destroy(&m);
+        }
+        assert_memory_equal(by_fit, by_steps, sizeof by_fit);
+        assert_near(mean[1], mean[0], 1e-6);
+    }
+}
+
+static void refuses(weft_status got, weft_status want, const char *part)
+{
+    assert_int_equal(got, want);
+    if (!strstr(weft_error(), part)) fail_msg("\"%s\" is not in: %s", part, weft_error());
+}
+
+static void test_other_batches_are_refused(void **state)
+{
+    weft_model *m = make(STEPS, "stateful=true");
+    weft_session *s = train_compiled(m, "cpu", "optimizer=sgd loss=mse");
+    weft_array x = train_array(half[0], F32(2 * ROWS, STEPS, F)),
+               y = train_array(pair_y, F32(2 * ROWS, UNITS));
+    const weft_array *px = &x, *py = &y;
+    const weft_data data = { &px, &py, 1, 1 };
+    weft_logs logs;
+    (void)state;
+    refuses(weft_session_fit(s, &data, &(weft_fit_options){ .batch_size = 3 }, NULL), WEFT_E_ARG,
+            "fit: a batch size of 3, but the inputs of model \"memory\" fix batches of 2");
+    refuses(weft_session_fit(s, &data, &(weft_fit_options){ .validation_split = 0.25 }, NULL),
+            WEFT_E_SHAPE, "3 samples are no whole number of batches");
+    x.spec.dim[0] = y.spec.dim[0] = 3;
+    refuses(weft_session_evaluate(s, &data, 0, &logs), WEFT_E_SHAPE,
+            "evaluate: 3 samples are no whole number of batches");
+    x.spec.dim[0] = 4;
+    refuses(weft_session_evaluate(s, &data, 2, &logs), WEFT_E_SHAPE,
+            "target 0 cannot be cut into batches: its first dimension is 3");
+    y = train_array(pair_y, F32(4, 2, 2));
+    refuses(weft_session_fit(s, &data, NULL, NULL), WEFT_E_SHAPE,
+            "samples from 0: targets of output");
+    x.spec.dim[0] = y.spec.dim[0] = 0;
+    refuses(weft_session_evaluate(s, &data, 0, &logs), WEFT_E_ARG, "there are no samples");
+    px = NULL;
+    refuses(weft_session_evaluate(s, &data, 0, &logs), WEFT_E_ARG, "no array is given for input");
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
 static void test_nothing_to_reset(void **state)
 {
     weft_model *m = make(STEPS, ""), *open = train_model("open", 1);
@@ -307,9 +391,14 @@ static void test_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_predicts_on),         cmocka_unit_test(test_trains_on),
-        cmocka_unit_test(test_learns_with_a_state), cmocka_unit_test(test_nothing_to_reset),
-        cmocka_unit_test(test_same_numbers),        cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_predicts_on),
+        cmocka_unit_test(test_trains_on),
+        cmocka_unit_test(test_learns_with_a_state),
+        cmocka_unit_test(test_fits_in_the_models_batches),
+        cmocka_unit_test(test_other_batches_are_refused),
+        cmocka_unit_test(test_nothing_to_reset),
+        cmocka_unit_test(test_same_numbers),
+        cmocka_unit_test(test_seed),
         cmocka_unit_test(test_gradients),
     };
     return cmocka_run_group_tests(tests, setup, train_teardown);

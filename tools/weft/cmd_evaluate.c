@@ -36,8 +36,7 @@ static int run(int argc, char **argv)
 {
     training t = { .verb = "evaluate",
                    .x_files = { .option = 'x' },
-                   .y_files = { .option = 'y', .outputs = 1 },
-                   .batch_size = 32 };
+                   .y_files = { .option = 'y', .outputs = 1 } };
     weft_logs logs;
     double start;
     int code = parse(argc, argv, &t);

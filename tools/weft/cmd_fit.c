@@ -161,8 +161,7 @@ static int run(int argc, char **argv)
     fit f = { .t = { .verb = "fit",
                      .x_files = { .option = 'x' },
                      .y_files = { .option = 'y', .outputs = 1 },
-                     .optimizes = 1,
-                     .batch_size = 32 },
+                     .optimizes = 1 },
               .epochs = 1 };
     int code = parse(argc, argv, &f);
 

@@ -9,8 +9,8 @@ typedef struct training {
     tool_files x_files, y_files;
     /* values of attribute text; NULL: the file's */
     const char *optimizer, *loss, *loss_weights, *metrics;
-    int optimizes; /* 0: no optimizer, also if the file has one */
-    uint64_t batch_size;
+    int optimizes;       /* 0: no optimizer, also if the file has one */
+    uint64_t batch_size; /* 0: the library chooses */
     int strict, json;
     /* opened */
     weft_context *ctx;
@@ -46,7 +46,7 @@ enum { TRAINING_OPTION_COUNT = 9 };
     "      --loss-weights F,F  factors of the outputs' losses in the sum (1)\n"                   \
     "      --metrics NAME,..   accuracy, mse, mae ..\n"                                           \
     "  -d, --device DEVICE     cpu, opencl:0, best (default); again: the next choice\n"           \
-    "  -b, --batch N           samples at a time (32)\n"                                          \
+    "  -b, --batch N           samples at a time (32, or what the model fixes)\n"                 \
     "      --strict            an op that the first device cannot run is an error\n"
 
 /* Option i < TRAINING_OPTION_COUNT of args; an exit code. */

@@ -48,7 +48,8 @@ typedef struct weft_logs {
 WEFT_EXPORT weft_status weft_session_train_step(weft_session *session, const weft_data *batch,
                                                 weft_logs *logs);
 
-/* Loss and metrics of all samples, in batches. batch_size 0: 32. */
+/* Loss and metrics of all samples, in batches. batch_size 0: 32; or what the model's inputs fix,
+ * whose multiple the samples then are. */
 WEFT_EXPORT weft_status weft_session_evaluate(weft_session *session, const weft_data *data,
                                               uint64_t batch_size, weft_logs *logs);
 
@@ -64,7 +65,7 @@ typedef weft_status (*weft_epoch_fn)(void *user, weft_epoch *epoch);
 
 typedef struct weft_fit_options {
     uint32_t epochs;         /* 0: 1 */
-    uint64_t batch_size;     /* 0: 32 */
+    uint64_t batch_size;     /* 0: 32, or what the model's inputs fix */
     int keep_order;          /* 1: the samples in their order; 0: shuffled in every epoch */
     uint64_t seed;           /* of the shuffling */
     double validation_split; /* 0 .. 1: this part of the samples, the last ones, only validates */

@@ -32,4 +32,13 @@ const weft_data *weft__batches_next(weft__batches *batches);
 /* How many samples train if the last part of n, split (0 .. 1) of them, only validates: Keras's
  * rule. */
 uint64_t weft__batches_split(uint64_t n, double split);
+
+/* samples.c: checks the data of a fit (shapes of samples, dtypes, equal numbers of samples, class
+ * numbers; one sample or more; that the arrays can be cut), with an error that names the input or
+ * output. what: "fit", for the error. *batch_size: 0 becomes the model's, if its inputs fix one, or
+ * 32. *n: the samples. */
+weft_status weft__samples_check(const weft_session *session, const weft_data *data,
+                                const char *what, uint64_t *batch_size, uint64_t *n);
+/* Are n samples whole batches, if the model fixes their size? */
+weft_status weft__samples_whole(const weft_session *session, const char *what, uint64_t n);
 #endif

@@ -8,8 +8,6 @@
 #include "train/progress.h"
 #include "train/trainer.h"
 
-enum { BATCH_SIZE = 32 }; /* Keras's default */
-
 typedef struct fit {
     weft_session *session;
     weft_fit_options options; /* defaults filled in */
@@ -40,44 +38,17 @@ static weft_status run_batches(weft_session *session, weft__batches *batches, in
     return st ? st : weft__train_logs(session, logs);
 }
 
-/* Batches are cut along the first axis: inputs of a fixed size, or with several rows a sample, have
- * none to cut. */
-static weft_status check_rows(const weft_data *data, const char *what, uint64_t n)
-{
-    for (uint32_t i = 0; i < data->n_x + data->n_y; i++) {
-        int input = i < data->n_x;
-        const weft_spec *spec = input ? &data->x[i]->spec : &data->y[i - data->n_x]->spec;
-        if (spec->rank && (uint64_t)spec->dim[0] == n) continue;
-        return weft_fail(WEFT_E_SHAPE,
-                         "%s: %s %" PRIu32 " cannot be cut into batches: its first dimension is "
-                         "%" PRId64 ", and there are %" PRIu64 " samples; train such a model batch "
-                         "by batch, with weft_session_train_step",
-                         what, input ? "input" : "target", input ? i : i - data->n_x,
-                         spec->rank ? spec->dim[0] : 0, n);
-    }
-    return WEFT_OK;
-}
-
-static weft_status check_samples(const weft_session *session, const weft_data *data,
-                                 const char *what, uint64_t *n)
-{
-    weft_status st = weft__train_check(session, data, what, n);
-    if (st) return st;
-    if (*n) return check_rows(data, what, *n);
-    return weft_fail(WEFT_E_ARG, "%s: there are no samples; the arrays have a first dimension of 0",
-                     what);
-}
-
 weft_status weft_session_evaluate(weft_session *session, const weft_data *data, uint64_t batch_size,
                                   weft_logs *logs)
 {
-    weft__batches batches = { .data = data, .batch_size = batch_size ? batch_size : BATCH_SIZE };
+    weft__batches batches = { .data = data, .batch_size = batch_size };
     weft_status st;
     if (!session || !data || !logs)
         return weft_fail(WEFT_E_ARG,
                          "weft_session_evaluate needs a session, data, and somewhere to put the "
                          "logs");
-    if ((st = check_samples(session, data, "evaluate", &batches.n))) return st;
+    st = weft__samples_check(session, data, "evaluate", &batches.batch_size, &batches.n);
+    if (st) return st;
     if ((st = weft__batches_init(&batches))) return st;
     weft__batches_start(&batches, 0, 0);
     st = run_batches(session, &batches, 0, NULL, logs);
@@ -117,22 +88,24 @@ static weft_status choose_samples(fit *f, const weft_data *data)
 {
     const weft_fit_options *o = &f->options;
     weft__batches *t = &f->train, *v = &f->validation;
-    weft_status st = check_samples(f->session, data, "fit", &t->n);
+    t->batch_size = o->batch_size;
+    weft_status st = weft__samples_check(f->session, data, "fit", &t->batch_size, &t->n);
     if (st) return st;
     t->data = v->data = data;
-    t->batch_size = v->batch_size = o->batch_size;
+    v->batch_size = t->batch_size;
     t->shuffle = !o->keep_order;
     f->validates = o->validation || o->validation_split > 0;
     if (o->validation) {
         v->data = o->validation;
-        return check_samples(f->session, o->validation, "fit: validation", &v->n);
+        return weft__samples_check(f->session, o->validation, "fit: validation", &v->batch_size,
+                                   &v->n);
     }
     if (!f->validates) return WEFT_OK;
     v->first = weft__batches_split(t->n, o->validation_split);
     v->n = t->n - v->first;
     if (v->first && v->n) {
         t->n = v->first;
-        return WEFT_OK;
+        return weft__samples_whole(f->session, "fit: what the validation_split leaves", t->n);
     }
     return weft_fail(WEFT_E_ARG,
                      "fit: a validation_split of %g leaves none of %" PRIu64
@@ -197,7 +170,6 @@ weft_status weft_session_fit(weft_session *session, const weft_data *data,
         return weft_fail(WEFT_E_ARG, "weft_session_fit needs a session and data");
     if (options) f.options = *options;
     if (!f.options.epochs) f.options.epochs = 1;
-    if (!f.options.batch_size) f.options.batch_size = BATCH_SIZE;
     if ((st = check_options(&f.options)) || (st = choose_samples(&f, data))) return st;
     if ((st = check_logs(&f)) || (st = weft__batches_init(&f.train))) return st;
     if (f.validates && (st = weft__batches_init(&f.validation))) goto out;
