@@ -250,6 +250,39 @@ static void test_other_batches_are_refused(void **state)
     weft_model_destroy(&m);
 }
 
+/* Samples of two of the model's batches in one call; and what cannot be cut so. */
+static void test_predicts_in_the_models_batches(void **state)
+{
+    truth t = find_truth();
+    static float own_y[2 * ROWS * UNITS];
+    weft_array x = train_array(half[0], F32(2 * ROWS, STEPS, F)),
+               own = train_array(own_y, F32(2 * ROWS, UNITS));
+    const weft_array *px = &x;
+    weft_model *m = make(STEPS, "stateful=true");
+    weft_session *s = NULL;
+    weft_array *y = NULL, *py = &own;
+    (void)state;
+    assert_int_equal(weft_session_create(m, "cpu", NULL, &s), WEFT_OK);
+    assert_int_equal(weft_session_predict(s, &px, 1, &y, 1, 32, NULL, NULL), WEFT_OK);
+    assert_int_equal(y->spec.dim[0], 2 * ROWS);
+    assert_int_equal(weft_model_reset_state(m), WEFT_OK);
+    assert_int_equal(weft_session_predict(s, &px, 1, &py, 1, 1, NULL, NULL), WEFT_OK);
+    for (int i = 0; i < 2 * ROWS * UNITS; i++) {
+        assert_near(((float *)y->data)[i], t.y[i / (ROWS * UNITS)][i % (ROWS * UNITS)], 1e-6);
+        assert_true(((float *)y->data)[i] == own_y[i]);
+    }
+    weft_array_destroy(&y);
+    own.spec.dim[0] = ROWS;
+    refuses(weft_session_predict(s, &px, 1, &py, 1, 1, NULL, NULL), WEFT_E_SHAPE,
+            "is (4, 4) of float32, but the array given is (2, 4)");
+    x.spec.dim[0] = 3;
+    refuses(weft_session_predict(s, &px, 1, &y, 1, 1, NULL, NULL), WEFT_E_SHAPE,
+            "predict: 3 samples are no whole number of batches");
+    assert_null(y);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
 static void test_nothing_to_reset(void **state)
 {
     weft_model *m = make(STEPS, ""), *open = train_model("open", 1);
@@ -396,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_learns_with_a_state),
         cmocka_unit_test(test_fits_in_the_models_batches),
         cmocka_unit_test(test_other_batches_are_refused),
+        cmocka_unit_test(test_predicts_in_the_models_batches),
         cmocka_unit_test(test_nothing_to_reset),
         cmocka_unit_test(test_same_numbers),
         cmocka_unit_test(test_seed),

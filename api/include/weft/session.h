@@ -30,8 +30,8 @@ WEFT_EXPORT void weft_session_destroy(weft_session **session);
 WEFT_EXPORT weft_status weft_session_run(weft_session *session, const weft_array *const *inputs,
                                          uint32_t n_inputs, weft_array **outputs,
                                          uint32_t n_outputs);
-/* Any number of samples in batches of batch_size (the last may be smaller). progress may be NULL.
- */
+/* Any number of samples in batches of batch_size (the last may be smaller), or of what the model's
+ * inputs fix, of which it must be a multiple. progress may be NULL. */
 typedef void (*weft_progress_fn)(void *user, uint64_t done, uint64_t total);
 WEFT_EXPORT weft_status weft_session_predict(weft_session *session, const weft_array *const *inputs,
                                              uint32_t n_inputs, weft_array **outputs,

@@ -140,15 +140,47 @@ weft_status weft__inputs_check(const weft_model *model, const weft_array *const 
     return st;
 }
 
+uint64_t weft__fixed_batch(const weft_model *m)
+{
+    uint32_t n = weft_model_n_inputs(m), i;
+    int64_t batch = 0;
+    for (i = 0; i < n + weft_model_n_outputs(m); i++) {
+        weft_spec spec;
+        if (i < n ? weft_model_input(m, i, NULL, &spec) : weft_model_output(m, i - n, NULL, &spec))
+            return 0;
+        if (!spec.rank || spec.dim[0] < 1 || (batch && batch != spec.dim[0])) return 0;
+        batch = spec.dim[0];
+    }
+    return (uint64_t)batch;
+}
+
+weft_status weft__whole_batches(const weft_model *m, const char *what, uint64_t n)
+{
+    uint64_t fixed = weft__fixed_batch(m);
+    if (!fixed || n % fixed == 0) return WEFT_OK;
+    return weft_fail(WEFT_E_SHAPE,
+                     "%s: %" PRIu64 " samples are no whole number of batches: the inputs of model "
+                     "\"%s\" fix %" PRIu64 " samples a batch; leave out %" PRIu64,
+                     what, n, weft_model_name(m), fixed, n % fixed);
+}
+
+weft_spec weft__output_spec(const weft__plan *plan, uint32_t i, int64_t batch, int64_t times)
+{
+    const weft__graph *graph = plan->graph;
+    weft_spec spec = weft__spec_at(&graph->value[graph->output[i].value].spec, batch);
+    if (times != 1) spec.dim[0] *= times;
+    return spec;
+}
+
 weft_status weft__outputs_check(const weft__plan *plan, weft_array *const *outputs, uint32_t n,
-                                int64_t batch)
+                                int64_t batch, int64_t times)
 {
     const weft__graph *graph = plan->graph;
     if (n != graph->n_outputs)
         return weft_fail(WEFT_E_ARG, "the model has %zu output%s, but room for %u is given",
                          graph->n_outputs, graph->n_outputs == 1 ? "" : "s", n);
     for (uint32_t i = 0; i < n; i++) {
-        weft_spec want = weft__spec_at(&graph->value[graph->output[i].value].spec, batch);
+        weft_spec want = weft__output_spec(plan, i, batch, times);
         weft__shape_text s, t;
         if (!outputs[i] || weft__spec_equal(&outputs[i]->spec, &want)) continue;
         return weft_fail(

@@ -261,7 +261,7 @@ weft_status weft_session_run(weft_session *session, const weft_array *const *inp
     if (!st && !outputs && n_outputs)
         st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u array%s", n_outputs,
                        n_outputs == 1 ? "" : "s");
-    if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch))) return st;
+    if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch, 1))) return st;
     return weft__session_run(session, plan,
                              &(weft__plan_call){ session->model, inputs, outputs, batch });
 }

@@ -39,6 +39,4 @@ uint64_t weft__batches_split(uint64_t n, double split);
  * 32. *n: the samples. */
 weft_status weft__samples_check(const weft_session *session, const weft_data *data,
                                 const char *what, uint64_t *batch_size, uint64_t *n);
-/* Are n samples whole batches, if the model fixes their size? */
-weft_status weft__samples_whole(const weft_session *session, const char *what, uint64_t n);
 #endif

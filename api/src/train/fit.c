@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/fail.h"
+#include "plan/inputs.h"
 #include "train/batches.h"
 #include "train/progress.h"
 #include "train/trainer.h"
@@ -105,7 +106,8 @@ static weft_status choose_samples(fit *f, const weft_data *data)
     v->n = t->n - v->first;
     if (v->first && v->n) {
         t->n = v->first;
-        return weft__samples_whole(f->session, "fit: what the validation_split leaves", t->n);
+        return weft__whole_batches(f->session->model, "fit: what the validation_split leaves",
+                                   t->n);
     }
     return weft_fail(WEFT_E_ARG,
                      "fit: a validation_split of %g leaves none of %" PRIu64

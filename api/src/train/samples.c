@@ -3,26 +3,11 @@
  * has that size. */
 #include <inttypes.h>
 #include "base/fail.h"
+#include "plan/inputs.h"
 #include "train/batches.h"
 #include "train/trainer.h"
 
 enum { BATCH_SIZE = 32 }; /* Keras's default */
-
-/* The first dimension of all inputs and outputs, if it is a number and everywhere the same; else
- * 0. */
-static uint64_t fixed_batch(const weft_model *m)
-{
-    uint32_t n = weft_model_n_inputs(m), i;
-    int64_t batch = 0;
-    for (i = 0; i < n + weft_model_n_outputs(m); i++) {
-        weft_spec spec;
-        if (i < n ? weft_model_input(m, i, NULL, &spec) : weft_model_output(m, i - n, NULL, &spec))
-            return 0;
-        if (!spec.rank || spec.dim[0] < 1 || (batch && batch != spec.dim[0])) return 0;
-        batch = spec.dim[0];
-    }
-    return (uint64_t)batch;
-}
 
 /* size 0: the model's, or Keras's. */
 static weft_status choose_size(const weft_model *m, const char *what, uint64_t fixed,
@@ -96,18 +81,8 @@ static weft_status check_fixed(const weft_session *session, const weft_data *dat
     if (!has_rows(data)) return weft__train_check(session, data, what, n);
     *n = (uint64_t)data->x[0]->spec.dim[0];
     if ((st = check_rows(data, what, *n))) return st;
-    if ((st = weft__samples_whole(session, what, *n)) || !*n) return st;
+    if ((st = weft__whole_batches(session->model, what, *n)) || !*n) return st;
     return check_batches(session, data, what, size);
-}
-
-weft_status weft__samples_whole(const weft_session *session, const char *what, uint64_t n)
-{
-    uint64_t fixed = fixed_batch(session->model);
-    if (!fixed || n % fixed == 0) return WEFT_OK;
-    return weft_fail(WEFT_E_SHAPE,
-                     "%s: %" PRIu64 " samples are no whole number of batches: the inputs of model "
-                     "\"%s\" fix %" PRIu64 " samples a batch; leave out %" PRIu64,
-                     what, n, weft_model_name(session->model), fixed, n % fixed);
 }
 
 weft_status weft__samples_check(const weft_session *session, const weft_data *data,
@@ -116,7 +91,7 @@ weft_status weft__samples_check(const weft_session *session, const weft_data *da
     weft__trainer *trainer;
     weft_status st = weft__trainer_of(session, what, &trainer);
     if (st) return st;
-    uint64_t fixed = fixed_batch(session->model);
+    uint64_t fixed = weft__fixed_batch(session->model);
     if ((st = choose_size(session->model, what, fixed, batch_size))) return st;
     if (fixed)
         st = check_fixed(session, data, what, fixed, n);
