@@ -1,5 +1,6 @@
 /* What fit and evaluate promise, on a small model: the same weights as by steps, means over all
  * samples, the validation apart from the training, stopping, and mistakes told before any work. */
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -215,13 +216,52 @@ static void test_stop(void **state)
     assert_true(logs.value[0] == c.loss[1]);
 
     c = (calls){ .st = WEFT_E_IO };
-    assert_int_equal(weft_session_fit(s, &data, &options, &logs), WEFT_E_IO);
+    refuses(weft_session_fit(s, &data, &options, &logs),
+            "fit: on_epoch ended it after epoch 3: file");
     assert_int_equal(c.n, 3);
     assert_true(logs.value[0] != c.loss[2]); /* a fit that failed leaves the logs alone */
 
     c = (calls){ 0 }; /* and the session can go on */
     assert_int_equal(weft_session_fit(s, &data, &options, &logs), WEFT_OK);
     assert_int_equal(c.n, 5);
+}
+
+/* A flag, as of a signal handler: set in the second epoch, it ends the fit before the next one. */
+static volatile sig_atomic_t stop_flag;
+
+static weft_status raise_flag(void *user, weft_epoch *epoch)
+{
+    *(uint32_t *)user = epoch->number;
+    stop_flag = epoch->number == 2;
+    return WEFT_OK;
+}
+
+static void test_stop_flag(void **state)
+{
+    uint32_t epochs = 0;
+    weft_fit_options options = {
+        .epochs = 5, .keep_order = 1, .on_epoch = raise_flag, .user = &epochs, .stop = &stop_flag
+    };
+    float two[WEIGHTS], stopped[WEIGHTS];
+    weft_logs logs, of_two;
+
+    (void)state;
+    assert_int_equal(
+        weft_session_fit(s, &data, &(weft_fit_options){ .epochs = 2, .keep_order = 1 }, &of_two),
+        WEFT_OK);
+    read_weights(two);
+    assert_int_equal(again(), 0);
+    stop_flag = 0;
+    assert_int_equal(weft_session_fit(s, &data, &options, &logs), WEFT_OK);
+    assert_int_equal(epochs, 2);
+    assert_true(logs.value[0] == of_two.value[0]);
+    read_weights(stopped);
+    assert_memory_equal(stopped, two, sizeof two);
+    stop_flag = 1; /* not a batch, and no logs */
+    assert_int_equal(weft_session_fit(s, &data, &options, &logs), WEFT_OK);
+    assert_int_equal(logs.n, 0);
+    read_weights(stopped);
+    assert_memory_equal(stopped, two, sizeof two);
 }
 
 static void test_lines(void **state)
@@ -332,6 +372,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_evaluate, fresh, done),
         cmocka_unit_test_setup_teardown(test_split, fresh, done),
         cmocka_unit_test_setup_teardown(test_stop, fresh, done),
+        cmocka_unit_test_setup_teardown(test_stop_flag, fresh, done),
         cmocka_unit_test_setup_teardown(test_lines, fresh, done),
         cmocka_unit_test_setup_teardown(test_refused, fresh, done),
         cmocka_unit_test_setup_teardown(test_fixed_input, fresh, done),

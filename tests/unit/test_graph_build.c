@@ -468,6 +468,11 @@ static weft_status own_words(weft_build *b)
 {
     return (b->api->fail)(b, WEFT_E_ATTR, "units must be even");
 }
+static weft_status no_words(weft_build *b)
+{
+    (void)b;
+    return WEFT_E_IO;
+}
 static weft_status nothing_set(weft_build *b)
 {
     (void)b;
@@ -519,6 +524,7 @@ static void builder(void **state)
         { failing_op, WEFT_E_SHAPE,
           "a reshape keeps their number (inputs: x = input x float32 (None, 3))" },
         { own_words, WEFT_E_ATTR, "units must be even" },
+        { no_words, WEFT_E_IO, "it failed (file) without a text" },
         { nothing_set, WEFT_E_INTERNAL, "result 0 was not set" },
         { scanning, WEFT_E_ARG, "a scan needs at least one x" },
         { scanning_anyhow, WEFT_E_UNSUPPORTED, "weft_scan.flags is 3" },

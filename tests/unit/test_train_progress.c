@@ -65,6 +65,23 @@ static weft_logs validated(void)
     return logs;
 }
 
+/* Gone with the first line that is drawn; nothing of it where nothing moves. */
+static void waits(void **state)
+{
+    weft_logs logs = logs_of(.5, .25);
+    printed t;
+    (void)state;
+    start(&t, 16, 1, 10);
+    weft__progress_wait(&t.p, "compiling for a while ..");
+    weft__progress_step(&t.p, 102);
+    weft__progress_draw(&t.p, &logs, 102);
+    finish(&t, "compiling for a while .."
+               "\r\33[1m 1/10\33[0m \33[37m\33[0m \33[1m18s\33[0m 2s/step      \n");
+    start(&t, 0, 1, 10);
+    weft__progress_wait(&t.p, "compiling ..");
+    finish(&t, "");
+}
+
 static void moves(void **state)
 {
     weft_logs last = validated();
@@ -195,8 +212,11 @@ static void silent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moves),  cmocka_unit_test(hours_and_microseconds),
-        cmocka_unit_test(lines),  cmocka_unit_test(no_wider_than_the_terminal),
+        cmocka_unit_test(waits),
+        cmocka_unit_test(moves),
+        cmocka_unit_test(hours_and_microseconds),
+        cmocka_unit_test(lines),
+        cmocka_unit_test(no_wider_than_the_terminal),
         cmocka_unit_test(silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

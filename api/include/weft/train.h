@@ -2,6 +2,7 @@
  * whole fits. */
 #ifndef WEFT_TRAIN_H
 #define WEFT_TRAIN_H
+#include <signal.h>
 #include <weft/session.h>
 #ifdef __cplusplus
 extern "C" {
@@ -54,7 +55,8 @@ WEFT_EXPORT weft_status weft_session_evaluate(weft_session *session, const weft_
                                               uint64_t batch_size, weft_logs *logs);
 
 /* After each epoch: logs of the training, and those of the validation behind them, named "val_..".
- * Not WEFT_OK ends the fit with that status; stop = 1 ends it well. */
+ * Not WEFT_OK ends the fit with that status; stop = 1 ends it well. It may use the session, also
+ * evaluate, save the model or change the learning rate, but not destroy it. */
 typedef struct weft_epoch {
     uint32_t number, epochs; /* number: from 1 on */
     const weft_logs *logs;
@@ -73,9 +75,12 @@ typedef struct weft_fit_options {
     FILE *progress; /* Keras's lines: a bar that moves on a terminal, else a line an epoch; NULL */
     weft_epoch_fn on_epoch; /* may be NULL */
     void *user;
+    /* Looked at before each batch: not 0 ends the fit well, in the middle of an epoch, with the
+     * weights of the last batch; a signal handler may set it. NULL: nothing does. */
+    const volatile sig_atomic_t *stop;
 } weft_fit_options;
 /* Trains on all samples, `epochs` times; the last batch of an epoch may be smaller. options NULL:
- * the defaults. logs (may be NULL): of the last epoch. */
+ * the defaults. logs (may be NULL): of the last epoch that was complete, or n = 0. */
 WEFT_EXPORT weft_status weft_session_fit(weft_session *session, const weft_data *data,
                                          const weft_fit_options *options, weft_logs *logs);
 

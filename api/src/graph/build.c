@@ -425,7 +425,12 @@ weft_status weft__build_init(weft__build *build, const weft__build_setup *setup)
 
 weft_status weft__build_run(weft__build *build, weft_status (*fn)(weft_build *), uint32_t n_out)
 {
-    keep(build, fn(&build->base));
+    uint64_t before = weft__fail_count();
+    weft_status st = fn(&build->base);
+    if (st && !build->status && weft__fail_count() == before)
+        st = weft_fail(st, "%s: it failed (%s) without a text; plugins say why by fail()",
+                       build->what, weft_status_name(st));
+    keep(build, st);
     if (build->status) return build->status;
     uint32_t n = n_out ? n_out : build->n_out;
     for (uint32_t i = 0; i < n && !build->dout; i++)

@@ -15,8 +15,16 @@ typedef struct fit {
     weft__batches train, validation;
     int validates;
     weft__progress progress;
-    weft_logs logs; /* of the epoch: training, then validation */
+    weft_logs logs; /* of the last complete epoch: training, then validation */
 } fit;
+
+typedef struct pass { /* once over all batches */
+    weft_session *session;
+    weft__batches *batches;
+    int train;
+    weft__progress *progress;          /* NULL: nothing is drawn */
+    const volatile sig_atomic_t *stop; /* NULL: goes on to the end */
+} pass;
 
 static double seconds(void)
 {
@@ -25,18 +33,23 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* All batches, from the first; logs: their means. progress may be NULL. */
-static weft_status run_batches(weft_session *session, weft__batches *batches, int train,
-                               weft__progress *progress, weft_logs *logs)
+static int stopped(const volatile sig_atomic_t *stop)
+{
+    return stop && *stop;
+}
+
+/* logs: the means of all batches, or of those before it was stopped. */
+static weft_status run_pass(const pass *p, weft_logs *logs)
 {
     const weft_data *batch;
-    weft_status st = weft__train_reset(session);
-    while (!st && (batch = weft__batches_next(batches))) {
-        if ((st = weft__train_run(session, batch, train))) break;
-        if (!progress || !weft__progress_step(progress, seconds())) continue;
-        if (!(st = weft__train_logs(session, logs))) weft__progress_draw(progress, logs, seconds());
+    weft_status st = weft__train_reset(p->session);
+    while (!st && !stopped(p->stop) && (batch = weft__batches_next(p->batches))) {
+        if ((st = weft__train_run(p->session, batch, p->train))) break;
+        if (!p->progress || !weft__progress_step(p->progress, seconds())) continue;
+        if (!(st = weft__train_logs(p->session, logs)))
+            weft__progress_draw(p->progress, logs, seconds());
     }
-    return st ? st : weft__train_logs(session, logs);
+    return st ? st : weft__train_logs(p->session, logs);
 }
 
 weft_status weft_session_evaluate(weft_session *session, const weft_data *data, uint64_t batch_size,
@@ -52,7 +65,7 @@ weft_status weft_session_evaluate(weft_session *session, const weft_data *data, 
     if (st) return st;
     if ((st = weft__batches_init(&batches))) return st;
     weft__batches_start(&batches, 0, 0);
-    st = run_batches(session, &batches, 0, NULL, logs);
+    st = run_pass(&(pass){ .session = session, .batches = &batches }, logs);
     weft__batches_finish(&batches);
     return st;
 }
@@ -127,28 +140,43 @@ static void add_validation(weft_logs *logs, const weft_logs *validation)
     }
 }
 
+/* What the caller's function says of an epoch: a failure has a text in any case. */
+static weft_status call_back(const fit *f, uint32_t number, double duration, int *stop)
+{
+    const weft_fit_options *o = &f->options;
+    weft_epoch epoch = { number, o->epochs, &f->logs, duration, 0 };
+    if (!o->on_epoch) return WEFT_OK;
+    uint64_t before = weft__fail_count();
+    weft_status st = o->on_epoch(o->user, &epoch);
+    *stop = epoch.stop;
+    if (!st || weft__fail_count() != before) return st;
+    return weft_fail(st, "fit: on_epoch ended it after epoch %" PRIu32 ": %s", number,
+                     weft_status_name(st));
+}
+
 static weft_status run_epoch(fit *f, uint32_t number, int *stop)
 {
     const weft_fit_options *o = &f->options;
     double start = seconds();
-    weft_logs validation;
+    weft_logs logs, validation;
     weft_status st;
     weft__progress_epoch(&f->progress, number, start);
+    if (number == 1) weft__progress_wait(&f->progress, "compiling ..");
     weft__batches_start(&f->train, o->seed, number);
-    if ((st = run_batches(f->session, &f->train, 1, &f->progress, &f->logs))) return st;
-    if (f->validates) {
-        weft__progress_draw(&f->progress, &f->logs, seconds());
+    st = run_pass(&(pass){ f->session, &f->train, 1, &f->progress, o->stop }, &logs);
+    if (st) return st;
+    if (f->validates && !stopped(o->stop)) {
+        weft__progress_draw(&f->progress, &logs, seconds());
         weft__batches_start(&f->validation, 0, 0);
-        if ((st = run_batches(f->session, &f->validation, 0, NULL, &validation))) return st;
-        add_validation(&f->logs, &validation);
+        st = run_pass(&(pass){ f->session, &f->validation, 0, NULL, o->stop }, &validation);
+        if (st) return st;
+        add_validation(&logs, &validation);
     }
+    if ((*stop = stopped(o->stop))) return WEFT_OK;
+    f->logs = logs;
     double end = seconds();
     weft__progress_end(&f->progress, &f->logs, end);
-    if (!o->on_epoch) return WEFT_OK;
-    weft_epoch epoch = { number, o->epochs, &f->logs, end - start, 0 };
-    st = o->on_epoch(o->user, &epoch);
-    *stop = epoch.stop;
-    return st;
+    return call_back(f, number, end - start, stop);
 }
 
 static weft_status run_epochs(fit *f)

@@ -63,6 +63,14 @@ void weft__progress_epoch(weft__progress *p, uint32_t number, double now)
     flush(p);
 }
 
+void weft__progress_wait(weft__progress *p, const char *text)
+{
+    if (!p->file || !p->terminal) return;
+    p->shown = (int)strlen(text);
+    weft__text_add(&p->text, "%s", text);
+    flush(p);
+}
+
 int weft__progress_step(weft__progress *p, double now)
 {
     if (++p->step == 1) p->first = now;

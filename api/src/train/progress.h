@@ -24,6 +24,8 @@ void weft__progress_init(weft__progress *progress, FILE *file, uint32_t epochs, 
 void weft__progress_finish(weft__progress *progress);
 
 void weft__progress_epoch(weft__progress *progress, uint32_t number, double now);
+/* On a terminal: what a wait is for, until the line is drawn. */
+void weft__progress_wait(weft__progress *progress, const char *text);
 /* One more step is done. Nonzero: time to draw; else nobody needs the logs, which cost a wait for
  * the device. */
 int weft__progress_step(weft__progress *progress, double now);
