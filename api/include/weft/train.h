@@ -11,7 +11,8 @@ extern "C" {
 /* Makes the session ready to train and to evaluate. attrs is attribute text:
  *   optimizer=adam         sgd, adam, or with attributes: Adam(learning_rate=0.01 beta_1=0.9
  *                          beta_2=0.999 epsilon=1e-7), SGD(learning_rate=0.01 momentum=0.9
- *                          nesterov=true); the defaults are Keras's
+ *                          nesterov=true); the defaults are Keras's. Without one the session
+ *                          evaluates, and does not train
  *   loss=mse               mse, mae, binary_crossentropy, categorical_crossentropy,
  *                          sparse_categorical_crossentropy, or the class with attributes:
  *                          BinaryCrossentropy(from_logits=true label_smoothing=0.1). One for all
