@@ -28,11 +28,12 @@ static void make_samples(float *image, float *table, float *score)
     }
 }
 
-static weft_model *make_model(weft_context *ctx)
+static weft_status make_model(weft_context *ctx, weft_model **made)
 {
-    weft_model *m = NULL;
+    weft_status st = weft_model_create(ctx, "combined", made);
 
-    if (weft_model_create(ctx, "combined", &m)) return NULL;
+    if (st) return st;
+    weft_model *m = *made;
     weft_model_set_seed(m, 1);
     weft_tensor image = weft_input(m, "image", WEFT_F32, WEFT_SHAPE(SIDE, SIDE, 1));
     weft_tensor table = weft_input(m, "table", WEFT_F32, WEFT_SHAPE(COLUMNS));
@@ -42,8 +43,7 @@ static weft_model *make_model(weft_context *ctx)
     a = weft_apply(m, "Concatenate", NULL, a, table);
     a = weft_apply(m, "Dense", "units=16 activation=relu", a);
     weft_output(m, weft_apply(m, "Dense", "name=score units=1 activation=sigmoid", a));
-    if (weft_model_finish(m)) weft_model_destroy(&m);
-    return m;
+    return weft_model_finish(m);
 }
 
 int main(void)
@@ -63,7 +63,7 @@ int main(void)
 
     make_samples(image, table, score);
     if ((st = weft_context_create(NULL, &ctx))) goto out;
-    if (!(m = make_model(ctx))) goto out;
+    if ((st = make_model(ctx, &m))) goto out;
     if ((st = weft_session_create(m, "best", NULL, &s))) goto out;
     if ((st = weft_session_compile(s, "optimizer=Adam(learning_rate=0.02) "
                                       "loss=binary_crossentropy metrics=accuracy")))
@@ -74,9 +74,9 @@ int main(void)
         printf("%s %.4f\n", logs.name[i], logs.value[i]);
     st = weft_model_save(m, "combined.keras"); /* Keras opens it */
 out:
-    if (st || !m) fprintf(stderr, "%s\n", weft_error());
+    if (st) fprintf(stderr, "%s\n", weft_error());
     weft_session_destroy(&s);
     weft_model_destroy(&m);
     weft_context_destroy(&ctx);
-    return st || !m;
+    return st != WEFT_OK;
 }
