@@ -9,7 +9,8 @@
 
 void keras_text_add(keras_text *t, const char *s, size_t n)
 {
-    if (t->failed) return;
+    if (t->most && t->n + n > t->most) t->full = 1;
+    if (t->failed || t->full) return;
     if (t->n + n + 1 > t->cap) {
         size_t cap = (t->n + n + 1) * 2;
         char *more = keras_alloc(t->f, cap, 1);

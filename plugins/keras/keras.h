@@ -38,8 +38,9 @@ weft_status keras_write(const weft_model_api *api, const weft_model *model, cons
 typedef struct keras_text {
     const keras_file *f;
     char *s;
-    size_t n, cap;
-    int failed, nested; /* nested: objects within objects that are being written */
+    size_t n, cap, most; /* most: bytes that it may have, 0: any number */
+    int failed, full;    /* no memory; more than `most`: nothing is added any more */
+    int nested;          /* objects within objects that are being written */
 } keras_text;
 void keras_text_add(keras_text *t, const char *s, size_t n);
 void keras_text_str(keras_text *t, const char *s);
@@ -141,6 +142,8 @@ typedef struct keras_writer {
     const weft_spec *result; /* of the layer at work: what its activation is called on */
     keras_text foreign;      /* classes that are not Keras's: "Swish (layer "a")", .. */
 } keras_writer;
+/* A warning about the file, in the words of what is being saved. */
+void keras_write_warn(const keras_writer *w, const weft_model *m, const char *what);
 json_t *keras_write_fail(keras_writer *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -176,8 +179,19 @@ int keras_outputs_by_name(const keras_file *f, const weft_model *m); /* to be wr
 /* Names that a file of Keras cannot hold, for they are not sorted: a list; else null. */
 json_t *keras_output_names(const keras_file *f, const weft_model *m);
 json_t *keras_input_keys(const keras_file *f, const weft_model *m); /* NULL if they are a list */
-/* training.c: compile_config into notes; what the model has of it, {} if nothing. */
+/* training.c: compile_config into notes. */
 weft_status keras_training_read(const keras_file *f);
+/* Its keys that the note has, too. */
+enum { KERAS_OPTIMIZER, KERAS_LOSS, KERAS_LOSS_WEIGHTS, KERAS_METRICS, KERAS_KEYS };
+extern const char *const keras_training_keys[];
+/* 1: text says what compile_config says, as far as attribute text, not too long, has a form for
+ * it. */
+int keras_training_text(const keras_file *f, const weft_model *m, const json_t *config,
+                        keras_text *text);
+/* A list with what holds for each output, of a list of as many, a dict by their names, or one value
+ * for all. */
+json_t *keras_by_output(const keras_file *f, const weft_model *m, const json_t *v);
+/* write_training.c: compile_config of a model that is written, {} if it has none. */
 json_t *keras_training_json(keras_writer *w, const weft_model *m);
 /* write_graph.c: a whole model's entry. */
 json_t *keras_model_json(keras_writer *w, const weft_model *m, const char *name, int depth);

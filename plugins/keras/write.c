@@ -30,7 +30,7 @@ static char *metadata_text(const weft_host *host)
     return text;
 }
 
-static void warn(const keras_writer *w, const weft_model *m, const char *what)
+void keras_write_warn(const keras_writer *w, const weft_model *m, const char *what)
 {
     const weft_host *host = w->f.api->host;
     char text[2048];
@@ -48,7 +48,7 @@ static void warn_foreign(const keras_writer *w, const weft_model *m)
              "classes that are not Keras's own: %.1400s; to open the file, Keras needs Python "
              "classes of these names: keras.models.load_model(path, custom_objects={..})",
              w->foreign.s);
-    warn(w, m, text);
+    keras_write_warn(w, m, text);
 }
 
 static weft_status config_text(keras_writer *w, const weft_model *m, char **text)
@@ -57,9 +57,10 @@ static weft_status config_text(keras_writer *w, const weft_model *m, char **text
 
     if (root) names = keras_output_names(&w->f, m);
     if (names && json_is_array(names)) {
-        warn(w, m,
-             "its outputs are named in an order other than the alphabet's, which Keras cannot "
-             "keep: Keras gives them as a list in their order");
+        keras_write_warn(
+            w, m,
+            "its outputs are named in an order other than the alphabet's, which Keras cannot "
+            "keep: Keras gives them as a list in their order");
         if (json_object_set_new(root, "weft", json_pack("{s:O}", "outputs", names)))
             w->status = keras_fail(&w->f, WEFT_E_NOMEM, "no memory for config.json");
     }

@@ -115,20 +115,18 @@ static json_t *read_attributes(reader *r, char end)
 
     while (object && *r->at && *r->at != end) {
         size_t n = strcspn(r->at, "= )");
-        char name[256];
+        const char *name = r->at;
         json_t *v = NULL;
 
         if (*r->at == ' ') {
             r->at++;
             continue;
         }
-        if (r->at[n] == '=' && n < sizeof name) {
-            memcpy(name, r->at, n);
-            name[n] = 0;
+        if (r->at[n] == '=') {
             r->at += n + 1;
             v = read_value(r);
         }
-        if (!v || json_object_set_new(object, name, v)) {
+        if (!v || json_object_setn_new(object, name, n, v)) {
             json_decref(object);
             return NULL;
         }

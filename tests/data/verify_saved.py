@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Real Keras opens the files that Weft saved, and predicts what it should.
 
-    build/dev/tests/models/test_save FOLDER  # the C test, keeping its files
+    build/dev/tests/models/test_save FOLDER           # the C tests, keeping their files
+    build/dev/tests/models/test_save_training FOLDER
     python tests/data/verify_saved.py FOLDER
 
 FOLDER/<kind>_<name>.keras was saved from the fixture <kind>/<name>.keras beside this script: both
 must have the same structure, configuration and weights, and the same predictions bit for bit.
 FOLDER/made_<name>.keras was built by C calls; its .npz holds inputs ("in.<name>") and what Weft
-computed ("out.<k>.<name>"). Needs Keras 3 with any backend; ctest does not need this script.
+computed ("out.<k>.<name>"). FOLDER/noted_<name>.keras was saved with a note, and must be compiled as
+NOTED below says, and train so. Needs Keras 3 with any backend; ctest does not need this script.
 """
 
 import os
@@ -39,10 +41,39 @@ class Swish(keras.layers.Layer):
         return {**super().get_config(), "beta": self.beta}
 
 
+# What Keras's compile() would be called with in place of a note of tests/models/test_save_training.c.
+SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
+NOTED = {
+    "whole": lambda: dict(
+        optimizer=SGD(learning_rate=1.0, momentum=0.0, nesterov=False), loss="mse", loss_weights=2.0
+    ),
+    "zero": lambda: dict(optimizer=Adam(learning_rate=0.0), loss="mse", metrics=["mae"]),
+    "points": lambda: dict(
+        optimizer=SGD(learning_rate=0.25, momentum=0.5), loss="mse", loss_weights=0.5
+    ),
+    "behind": lambda: dict(optimizer=SGD(learning_rate=1.0), loss="mse", loss_weights=2.0),
+    "odd": lambda: dict(optimizer=Adam(learning_rate=0.0625, beta_1=0.5, epsilon=1.0), loss="mae"),
+    "smoothing": lambda: dict(
+        optimizer="adam", loss=keras.losses.BinaryCrossentropy(label_smoothing=0.0, from_logits=True)
+    ),
+    "weights": lambda: dict(
+        optimizer="adam",
+        loss={"amount": "mse", "kind": "categorical_crossentropy"},
+        loss_weights={"amount": 2.0, "kind": 0.5},
+    ),
+    "one_for_all": lambda: dict(
+        optimizer="adam",
+        loss=["mse", "mse", "mse"],
+        loss_weights=[1.0, 2.0, 3.0],
+        metrics=[["mae"], ["mae"], ["mae"]],
+    ),
+}
+
+
 def plain(value):
     """A configuration without what two loads of one file may differ in."""
     if isinstance(value, dict):
-        dropped = {"shared_object_id", "build_config", "compile_config"}
+        dropped = {"shared_object_id", "build_config"}
         return {k: plain(v) for k, v in value.items() if k not in dropped}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
@@ -87,6 +118,38 @@ def run(model, arrays):
     return [np.asarray(v) for v in keras.tree.flatten(y)]
 
 
+def compiled(model):
+    """How it was compiled, and its optimizer with all defaults."""
+    optimizer = {k: v for k, v in model.optimizer.get_config().items() if k != "name"}
+    config = plain(model.get_compile_config())
+    if isinstance(config["optimizer"], dict):
+        config["optimizer"]["config"].pop("name")  # it counts the optimizers made so far
+    return {**config, "optimizer.get_config()": optimizer}
+
+
+def step(model):
+    """The loss of one step on ones, and the weights after it."""
+    ones = [
+        keras.tree.map_structure(lambda t: np.ones((2, *t.shape[1:]), "float32"), tensors)
+        for tensors in (model.input, model.output)
+    ]
+    return [np.asarray(v) for v in (model.train_on_batch(*ones, return_dict=True)["loss"], *model.weights)]
+
+
+def check_noted(path, name):
+    model, wanted = keras.models.load_model(path), keras.models.load_model(path, compile=False)
+    if not model.compiled:
+        return ["it is not compiled"]
+    wanted.compile(**NOTED[name]())
+    wrong = differences(compiled(wanted), compiled(model), "compile_config")
+    keras.utils.set_random_seed(1)
+    got = step(model)
+    keras.utils.set_random_seed(1)
+    if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(got, step(wanted), strict=True)):
+        wrong.append("a step of training gives other weights")
+    return wrong
+
+
 def check_fixture(path, original):
     before, after = keras.models.load_model(original), keras.models.load_model(path)
     wrong = []
@@ -102,6 +165,8 @@ def check_fixture(path, original):
     wrong += differences(plain(before.get_config()), plain(after.get_config()))
     if bool(before.compiled) != bool(after.compiled):
         wrong.append("only one of them is compiled")
+    elif before.compiled:
+        wrong += differences(compiled(before), compiled(after), "compile_config")
     arrays = np.load(original[: -len(".keras")] + ".npz")
     for x, y in zip(run(before, arrays), run(after, arrays), strict=True):
         if not np.array_equal(x, y, equal_nan=True):
@@ -130,6 +195,8 @@ def check(folder, name):
     if name.startswith("made_"):
         return check_made(path)
     kind, _, case = name.partition("_")
+    if kind == "noted":
+        return check_noted(path, case[: -len(".keras")])
     return check_fixture(path, os.path.join(HERE, kind, case))
 
 

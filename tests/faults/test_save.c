@@ -96,17 +96,22 @@ static void test_full_disk(void **state)
     assert_int_equal(remove(path), 0);
 }
 
+/* What cannot be written is known before: weft_model_check_path says the same. */
 static void refuse(const char *where, const char *words)
 {
+    assert_int_not_equal(weft_model_check_path(ctx, where), WEFT_OK);
+    if (!holds_words(weft_error(), words)) fail_msg("\"%s\" lacks some of %s", weft_error(), words);
     assert_int_not_equal(weft_model_save(model, where), WEFT_OK);
     if (!holds_words(weft_error(), words)) fail_msg("\"%s\" lacks some of %s", weft_error(), words);
 }
 
 static void test_bad_paths(void **state)
 {
-    char where[128];
+    char where[128], name[512];
 
     (void)state;
+    assert_int_equal(weft_model_check_path(NULL, path), WEFT_E_ARG);
+    assert_int_equal(weft_model_check_path(ctx, NULL), WEFT_E_ARG);
     write_old();
     snprintf(where, sizeof where, "%s/none/m.keras", folder);
     refuse(where, "none/m.keras|cannot be written|No such file");
@@ -118,6 +123,21 @@ static void test_bad_paths(void **state)
     assert_int_equal(mkdir(where, 0777), 0);
     refuse(where, "dir.keras|a directory");
     assert_int_equal(rmdir(where), 0);
+    assert_int_equal(mkfifo(where, 0666), 0);
+    refuse(where, "dir.keras|no regular file");
+    assert_int_equal(unlink(where), 0);
+    assert_int_equal(symlink("/dev/null", where), 0);
+    refuse(where, "dir.keras|no regular file");
+    assert_int_equal(unlink(where), 0);
+    snprintf(where, sizeof where, "%s/", folder);
+    memset(where + strlen(where), 'a', sizeof where - strlen(where));
+    snprintf(name, sizeof name, "%.100s%.100s%.100s.keras", where, where + 28, where + 28);
+    refuse(name, "cannot be written|too long");
+    assert_int_equal(weft_model_check_path(ctx, path), WEFT_OK);
+    check_untouched();
+    assert_int_equal(chmod(path, 0444), 0);
+    refuse(path, "m.keras|cannot be written|read-only");
+    assert_int_equal(chmod(path, 0644), 0);
     check_untouched();
     if (geteuid() != 0) { /* root may write anywhere */
         assert_int_equal(chmod(folder, 0555), 0);
@@ -125,6 +145,21 @@ static void test_bad_paths(void **state)
         assert_int_equal(chmod(folder, 0755), 0);
         check_untouched();
     }
+    assert_int_equal(remove(path), 0);
+}
+
+/* A file keeps its permissions, though the format's writer makes files of its own. */
+static void test_permissions(void **state)
+{
+    struct stat info;
+
+    (void)state;
+    write_old();
+    assert_int_equal(chmod(path, 0600), 0);
+    if (weft_model_save(model, path)) fail_msg("%s", weft_error());
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0600);
+    assert_true(info.st_size > 1000);
     assert_int_equal(remove(path), 0);
 }
 
@@ -173,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_full_disk),
                                         cmocka_unit_test(test_bad_paths),
+                                        cmocka_unit_test(test_permissions),
                                         cmocka_unit_test(test_link) };
 
     return cmocka_run_group_tests(tests, setup, teardown);

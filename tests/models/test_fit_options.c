@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 #include "fixture.h"
 
@@ -347,6 +348,45 @@ static void test_fixed_input(void **state)
     weft_model_destroy(&model);
 }
 
+/* Names of outputs that begin alike, too long for a log: each log has a name of its own, also
+ * behind "val_", that still says what it is. And what is refused of several outputs. */
+static void test_long_names(void **state)
+{
+    enum { LENGTH = 80 };
+    const weft_array y = { { WEFT_F32, 2, { N, 1 } }, y_values };
+    const weft_array *targets[] = { &y, &y };
+    const weft_data both = { &x_list, targets, 1, 2 };
+    weft_model *model = NULL;
+    weft_session *session = NULL;
+    weft_logs logs;
+    char name[LENGTH + 1], attrs[256];
+
+    (void)state;
+    assert_int_equal(weft_model_create(ctx, "long", &model), WEFT_OK);
+    weft_tensor x = weft_input(model, "x", WEFT_F32, WEFT_SHAPE(3));
+    for (int i = 0; i < 2; i++) {
+        memset(name, 'a', LENGTH);
+        name[LENGTH - 1] = (char)('p' + i);
+        name[LENGTH] = 0;
+        snprintf(attrs, sizeof attrs, "units=1 name=%s", name);
+        weft_output(model, weft_apply(model, "Dense", attrs, x));
+    }
+    if (weft_model_finish(model) || weft_session_create(model, "cpu", NULL, &session) ||
+        weft_session_compile(session, "optimizer=sgd loss=mse metrics=(mae,mse)") ||
+        weft_session_evaluate(session, &both, 0, &logs))
+        fail_msg("%s", weft_error());
+    assert_int_equal(logs.n, 7);
+    assert_true(holds_words(logs.name[1], "aaaa..0_loss") && holds_words(logs.name[2], "..1_loss"));
+    assert_true(holds_words(logs.name[3], "..0_mae") && holds_words(logs.name[6], "..1_mse"));
+    for (uint32_t i = 0; i < logs.n; i++)
+        assert_true(strlen(logs.name[i]) + strlen("val_") < sizeof logs.name[i]);
+    refuses(weft_session_compile(session, "loss=mse metrics=(mae,mae)"), "_mae|twice");
+    refuses(weft_session_compile(session, "loss=mse loss_weights=(1,inf)"), "finite|inf");
+    refuses(weft_session_compile(session, "loss=mse loss_weights=(nan,1)"), "finite|nan");
+    weft_session_destroy(&session);
+    weft_model_destroy(&model);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -376,6 +416,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lines, fresh, done),
         cmocka_unit_test_setup_teardown(test_refused, fresh, done),
         cmocka_unit_test_setup_teardown(test_fixed_input, fresh, done),
+        cmocka_unit_test(test_long_names),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

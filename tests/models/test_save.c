@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "fixture.h"
 #include "made.h"
+#include "saved.h"
 
 static weft_context *ctx;
 static const char *kept; /* a folder of the user's */
@@ -21,55 +22,17 @@ static const char *folder(void)
     return kept ? kept : temporary;
 }
 
-static char *read_file(const char *path, size_t *n)
-{
-    FILE *file = fopen(path, "rb");
-    char *bytes;
-
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    *n = (size_t)ftell(file);
-    rewind(file);
-    assert_non_null(bytes = malloc(*n + 1));
-    assert_int_equal(fread(bytes, 1, *n, file), *n);
-    fclose(file);
-    return bytes;
-}
-
-static uint32_t little(const char *p, int n)
-{
-    uint32_t v = 0;
-
-    while (n--)
-        v = v << 8 | (unsigned char)p[n];
-    return v;
-}
-
-/* A stored member of a zip, by its local header. */
-static const char *member(const char *zip, size_t n, const char *name, size_t *size)
-{
-    for (size_t i = 0; i + 30 + strlen(name) < n; i++) {
-        if (memcmp(zip + i, "PK\3\4", 4) || little(zip + i + 26, 2) != strlen(name) ||
-            memcmp(zip + i + 30, name, strlen(name)) != 0)
-            continue;
-        assert_int_equal(little(zip + i + 8, 2), 0);
-        *size = little(zip + i + 22, 4);
-        return zip + i + 30 + strlen(name) + little(zip + i + 28, 2);
-    }
-    fail_msg("the zip has no member %s", name);
-    return NULL;
-}
-
 /* Two files of one model differ in their dates alone. */
 static int same_files(const char *a, const char *b)
 {
     static const char *const names[] = { "config.json", "model.weights.h5" };
     size_t n_a, n_b, m_a, m_b;
-    char *x = read_file(a, &n_a), *y = read_file(b, &n_b);
+    char *x = saved_read(a, &n_a), *y = saved_read(b, &n_b);
     int same = 1;
 
     for (size_t i = 0; i < 2; i++) {
-        const char *p = member(x, n_a, names[i], &m_a), *q = member(y, n_b, names[i], &m_b);
+        const char *p = saved_member(x, n_a, names[i], &m_a),
+                   *q = saved_member(y, n_b, names[i], &m_b);
 
         if (m_a == m_b && !memcmp(p, q, m_a)) continue;
         printf("%s of the second file differs: %zu and %zu bytes\n", names[i], m_a, m_b);
@@ -244,106 +207,6 @@ static void test_layers(void **state)
     check_folder("layers");
 }
 
-/* compile_config in the model's file, which is removed; freed by the caller. */
-static char *compile_config(const weft_model *model)
-{
-    char path[1024], *zip, *text;
-    const char *config, *at;
-    size_t n, size;
-
-    snprintf(path, sizeof path, "%s/compiled.keras", temporary);
-    if (weft_model_save(model, path)) fail_msg("%s", weft_error());
-    zip = read_file(path, &n);
-    config = member(zip, n, "config.json", &size);
-    zip[(size_t)(config - zip) + size] = 0;
-    assert_non_null(at = strstr(config, "\"compile_config\""));
-    assert_non_null(text = malloc(strlen(at) + 1));
-    strcpy(text, at);
-    free(zip);
-    assert_int_equal(remove(path), 0);
-    return text;
-}
-
-/* The note that a model has when it is read again. */
-static void check_note(const weft_model *model, const char *note)
-{
-    char path[1024];
-    weft_model *read = NULL;
-    const char *got;
-
-    snprintf(path, sizeof path, "%s/compiled.keras", temporary);
-    if (weft_model_save(model, path) || weft_model_load(ctx, path, &read))
-        fail_msg("%s", weft_error());
-    got = weft_model_note(read, WEFT_NOTE_COMPILE);
-    if (!got || strcmp(got, note) != 0)
-        fail_msg("the note became \"%s\", not \"%s\"", got ? got : "NULL", note);
-    weft_model_destroy(&read);
-    assert_int_equal(remove(path), 0);
-}
-
-/* What Keras wrote is understood, and written again as it was; another note is written in Keras's
- * words. */
-typedef struct compiled {
-    const char *model, *note; /* of Keras's file */
-    const char *keras;        /* words of its compile_config that the note has no form for */
-    const char *other, *read; /* another note, and how it is read again */
-    const char *written;      /* words of its compile_config */
-} compiled;
-static const compiled compiled_models[] = {
-    { "trained_adam",
-      "optimizer=Adam(learning_rate=0.0099999997764825821 beta_1=0.90000000000000002 beta_2=0.999 "
-      "epsilon=9.9999999999999995e-8) loss=binary_crossentropy metrics=(accuracy)",
-      "\"steps_per_execution\"|\"clipnorm\"", "loss=mse optimizer=sgd", "optimizer=sgd loss=mse",
-      "\"optimizer\": \"sgd\"|\"loss\": \"mse\"|\"metrics\": null" },
-    { "compiled_objects",
-      "optimizer=SGD(learning_rate=0.125 momentum=0.5 nesterov=true) "
-      "loss=CategoricalCrossentropy(label_smoothing=0.25) loss_weights=2.0 "
-      "metrics=(categorical_accuracy,mae)",
-      "\"keras.metrics\"|\"weight_decay\"",
-      "optimizer=sgd(momentum=0.5) loss=categorical_crossentropy(from_logits=true)",
-      "optimizer=SGD(momentum=0.5) loss=CategoricalCrossentropy(from_logits=true)",
-      "\"module\": \"keras.optimizers\"|\"SGD\"|\"keras.losses\"|\"CategoricalCrossentropy\"" },
-    { "compiled_by_name",
-      "optimizer=Adam(learning_rate=0.0010000000474974513 beta_1=0.90000000000000002 "
-      "beta_2=0.999 epsilon=9.9999999999999995e-8) "
-      "loss=(MeanSquaredError,categorical_crossentropy) loss_weights=(0.5,1.0) "
-      "metrics=(mae)",
-      "\"module\": \"keras.losses\"", "loss=(mse,mae) loss_weights=(2,1) metrics=mae",
-      "loss=(mse,mae) loss_weights=(2,1) metrics=(mae)",
-      "\"loss\": {\"amount\": \"mse\", \"kind\": \"mae\"}|\"metrics\": {\"amount\": [\"mae\"]" },
-    { "several_outputs", NULL, NULL, "optimizer=adam loss=mse", NULL,
-      "\"loss\": [\"mse\", \"mse\"" },
-};
-
-static void test_compile_config(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof compiled_models / sizeof *compiled_models; i++) {
-        const compiled *c = &compiled_models[i];
-        weft_model *model = NULL;
-        char path[1024], *config;
-
-        snprintf(path, sizeof path, "%s/models/%s.keras", WEFT_TEST_DATA, c->model);
-        if (weft_model_load(ctx, path, &model)) fail_msg("%s", weft_error());
-        if (c->note) {
-            check_note(model, c->note);
-            config = compile_config(model);
-            if (!holds_words(config, c->keras)) fail_msg("%s: %s", c->model, config);
-            free(config);
-        } else {
-            assert_null(weft_model_note(model, WEFT_NOTE_COMPILE));
-        }
-        assert_int_equal(weft_model_set_note(model, WEFT_NOTE_COMPILE, c->other), WEFT_OK);
-        if (c->read) check_note(model, c->read);
-        config = compile_config(model);
-        if (!holds_words(config, c->written)) fail_msg("%s: %s", c->model, config);
-        if (c->keras && holds_words(config, "steps_per_execution"))
-            fail_msg("%s: the old configuration is still there: %s", c->model, config);
-        free(config);
-        weft_model_destroy(&model);
-    }
-}
-
 /* Weights that differ in every element, and inputs likewise. */
 static void fill(weft_array *array, uint32_t *seed)
 {
@@ -479,7 +342,6 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_models),
                                         cmocka_unit_test(test_layers),
-                                        cmocka_unit_test(test_compile_config),
                                         cmocka_unit_test(test_made) };
 
     kept = argc > 1 ? argv[1] : NULL;

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <setjmp.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "fixture.h"
 #include "program.h"
+#include "saved.h"
 
 #define DIGITS WEFT_TEST_DATA "/../../examples/digits/"
 #define MODEL DIGITS "untrained.keras"
@@ -73,28 +76,63 @@ static void test_fit_usage(void **state)
 }
 
 /* No file that is read is written over, and what cannot be written is told before the training. */
+static void refuse_output(const char *path, const char *words)
+{
+    char line[1024], text[4096];
+    int code;
+
+    snprintf(line, sizeof line, "fit " ALL "-o %s", path);
+    code = program_run(line, text, sizeof text);
+    if (code != 2 || !holds_words(text, words) || strstr(text, "Epoch"))
+        fail_msg("weft %s: exit code %d, \"%s\" not in:\n%s", line, code, words, text);
+}
+
 static void test_output(void **state)
 {
+    char name[290];
+
     (void)state;
     program_says(2, "fit " ALL "-o " MODEL, "-o |is a file that is read; give another one");
     program_says(2, "fit " ALL "-o " DIGITS "train_table.npy", "is a file that is read");
     program_says(2, "fit " ALL "-o " DIGITS "train_labels.npy", "is a file that is read");
-    program_says(2, "fit " ALL "-o trained.onnx", "-o trained.onnx: no plugin writes such files");
+    program_says(2, "fit " ALL "-o trained.onnx",
+                 "weft: fit: trained.onnx: no format has this extension|.keras");
+    assert_int_equal(mkdir("d.keras", 0777) | mkfifo("f.keras", 0666), 0);
+    assert_int_equal(symlink("/dev/null", "n.keras"), 0);
+    refuse_output("d.keras", "d.keras: cannot be written: it is a directory");
+    refuse_output("f.keras", "f.keras: cannot be written: it is no regular file");
+    refuse_output("n.keras", "n.keras: cannot be written: it is no regular file");
+    refuse_output("none/a.keras", "none/a.keras: cannot be written: No such file");
+    memset(name, 'a', sizeof name - 1);
+    memcpy(name + sizeof name - 7, ".keras", 7);
+    refuse_output(name, "cannot be written: File name too long");
+    assert_int_equal(rmdir("d.keras") | unlink("f.keras") | unlink("n.keras"), 0);
 }
 
 static void test_arrays(void **state)
 {
     (void)state;
-    program_says(1, "fit " MODEL " " IMAGES LABELS LOSS,
+    program_says(2, "fit " MODEL " " IMAGES LABELS LOSS,
                  "input \"table\" is missing: give -x table=FILE.npy|image, table");
-    program_says(1, "fit " MODEL " " IMAGES TABLES IMAGES LABELS LOSS, "this input is given twice");
-    program_says(1, "evaluate " MODEL " " IMAGES TABLES "-y digits=a.npy " LOSS,
+    program_says(2, "fit " MODEL " " IMAGES TABLES IMAGES LABELS LOSS, "this input is given twice");
+    program_says(2, "evaluate " MODEL " " IMAGES TABLES "-y digits=a.npy " LOSS,
                  "-y digits=a.npy: no such output; the model's outputs are: digit (give -y");
     program_says(1, "evaluate " MODEL " " IMAGES TABLES "-y a.npy " LOSS, "a.npy");
     program_says(1, "fit " MODEL " " IMAGES "-x table=" DIGITS "table.npy " LABELS LOSS "-d cpu",
                  "weft: |1437|360");
-    program_says(1, "fit " MODEL " " IMAGES TABLES LABELS "--loss hinge", "hinge");
-    program_says(1, "fit " ALL "--optimizer adan", "adan");
+    program_says(2, "fit " MODEL " " IMAGES TABLES LABELS "--loss hinge", "hinge");
+    program_says(2, "fit " ALL "--optimizer adan", "adan");
+    program_says(2, "fit " ALL "--optimizer 'SGD(speed=1)'", "no attribute \"speed\"");
+    program_says(2, "fit " ALL "--optimizer 'SGD(learning_rate=inf)'", "learning_rate|inf");
+    program_says(2, "fit " ALL "--optimizer 'Adam(epsilon=inf)'", "epsilon|inf");
+    program_says(2, "evaluate " ALL "--metrics accuracy,accuracy", "\"accuracy\"|twice");
+    program_says(2, "evaluate " ALL "-d gpu", "no device \"gpu\"");
+    program_says(2, "fit " ALL "-d gpu", "no device \"gpu\"");
+    /* a blank and an escaped quote in a string are no end of it; a ' is no quote */
+    program_says(2, "fit " MODEL " " IMAGES TABLES LABELS "--loss '\"a \\\"b c\"'",
+                 "no loss \"a \"b c\"");
+    program_says(2, "fit " MODEL " " IMAGES TABLES LABELS "--loss \"a'b c'\"",
+                 "--loss is \"a'b c'");
     program_says(1, "fit " ALL "--validation-split 0.9999", "none of 1437 samples to train with");
 }
 
@@ -133,6 +171,67 @@ static void test_fit(void **state)
     assert_non_null(strstr(at, "\"saved\": null }\n"));
 }
 
+/* JSON is whole whatever happens, and says what. */
+static void test_json_failure(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(
+        program_run("fit " ALL "--json --validation-split 0.9999 2>/dev/null", text, sizeof text),
+        1);
+    if (strncmp(text, "{ \"epochs\": [ ],\n  \"seconds\": ", 30) ||
+        !holds_words(text, ", \"error\": \"|none of 1437 samples") ||
+        strcmp(text + strlen(text) - 4, "\" }\n"))
+        fail_msg("%s", text);
+}
+
+/* However a number is spelled, the file has it as Keras's float. */
+static void test_spellings(void **state)
+{
+    static const char *const cases[][2] = {
+        { "--optimizer 'SGD(learning_rate=1.)'", "\"learning_rate\": 1.0" },
+        { "--optimizer 'SGD(learning_rate=+0.5)'", "\"learning_rate\": 0.5" },
+        { "--optimizer 'SGD(learning_rate=.5 momentum=0)'",
+          "\"learning_rate\": 0.5|\"momentum\": 0.0" },
+        { "--optimizer 'Adam(learning_rate=01)'", "\"learning_rate\": 1.0" },
+        { "--optimizer 'Adam(learning_rate=0x1p-4)'", "\"learning_rate\": 0.0625" },
+        { "--optimizer 'Adam(learning_rate=0 epsilon=1)'",
+          "\"learning_rate\": 0.0|\"epsilon\": 1.0" },
+        { "--loss '( sparse_categorical_crossentropy)' --loss-weights 2",
+          "\"loss\": \"sparse_categorical_crossentropy\"|\"loss_weights\": 2.0" },
+        { "--loss-weights 2.", "\"loss_weights\": 2.0" },
+        { "--loss-weights .5", "\"loss_weights\": 0.5" },
+    };
+    char line[1024], *config;
+
+    (void)state;
+    setenv("WEFT_DISABLE", "opencl", 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(line, sizeof line, "fit " ALL "-b 512 -o spelled.keras %s", cases[i][0]);
+        program_says(0, line, "digits -> spelled.keras");
+        config = saved_compile_config("spelled.keras");
+        if (!holds_words(config, cases[i][1])) fail_msg("%s: %s", cases[i][0], config);
+        free(config);
+    }
+    unsetenv("WEFT_DISABLE");
+    assert_int_equal(remove("spelled.keras"), 0);
+}
+
+/* A name in a file that would command the terminal is shown, not obeyed. */
+static void test_control_characters(void **state)
+{
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(program_run("fit " ALL
+                                 "-o loud.keras --loss \"\\\"$(printf '\\033[31m\\007')\\\"\"",
+                                 text, sizeof text),
+                     2);
+    assert_null(strpbrk(text, "\033\007"));
+    if (!holds_words(text, "no loss \"\\x1b[31m\\x07\"")) fail_msg("%s", text);
+}
+
 /* A file that fit wrote tells how it was trained; options change that. */
 static void test_trained(void **state)
 {
@@ -143,7 +242,7 @@ static void test_trained(void **state)
     program_says(0, TRAINED("evaluate", "once.keras"), "loss: |accuracy: |1437 samples, ");
     program_says(0, TRAINED("fit", "once.keras") "--optimizer adam -o twice.keras",
                  "loss: |accuracy: |digits -> twice.keras");
-    program_says(1, TRAINED("fit", "twice.keras") "--loss hinge",
+    program_says(2, TRAINED("fit", "twice.keras") "--loss hinge",
                  "no loss \"hinge\"|the file was trained with optimizer=adam "
                  "loss=sparse_categorical_crossentropy metrics=(accuracy); give --loss");
     assert_int_equal(remove("once.keras") | remove("twice.keras"), 0);
@@ -176,7 +275,7 @@ static void test_plan(void **state)
 
     (void)state;
     program_says(2, "plan m.keras --loss mse", "are for --train");
-    program_says(1, "plan " WEFT_TEST_DATA "/models/P09.keras --train --loss nothing -d cpu",
+    program_says(2, "plan " WEFT_TEST_DATA "/models/P09.keras --train --loss nothing -d cpu",
                  "there is no loss \"nothing\"");
     for (int i = 0; i < 2; i++) {
         int concats = 0, updates = 0;
@@ -203,10 +302,17 @@ static void test_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),  cmocka_unit_test(test_fit_usage),
-        cmocka_unit_test(test_output), cmocka_unit_test(test_arrays),
-        cmocka_unit_test(test_fit),    cmocka_unit_test(test_evaluate),
-        cmocka_unit_test(test_plan),   cmocka_unit_test(test_trained),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_fit_usage),
+        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_evaluate),
+        cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_trained),
+        cmocka_unit_test(test_json_failure),
+        cmocka_unit_test(test_spellings),
+        cmocka_unit_test(test_control_characters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

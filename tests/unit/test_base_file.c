@@ -20,6 +20,7 @@ static int setup(void **state)
 {
     (void)state;
     if (!mkdtemp(folder)) return -1;
+    umask(022);
     snprintf(path, sizeof path, "%s/a", folder);
     snprintf(link_path, sizeof link_path, "%s/link", folder);
     return 0;
@@ -86,6 +87,63 @@ static void replaces_whole_files(void **state)
     assert_int_equal(weft__alloc_live(), 0);
 }
 
+static unsigned mode_of(const char *name)
+{
+    struct stat info;
+    assert_int_equal(stat(name, &info), 0);
+    return info.st_mode & 07777;
+}
+
+/* A file that only its owner may read stays one, whatever the umask, and while it is written. */
+static void keeps_permissions(void **state)
+{
+    static const unsigned modes[] = { 0600, 0640, 0666, 0755 };
+    weft__file *file = NULL;
+    (void)state;
+    unlink(path);
+    write_text(path, "new");
+    assert_int_equal(mode_of(path), 0644);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        assert_int_equal(chmod(path, modes[i]), 0);
+        assert_int_equal(weft__file_create(path, &file), WEFT_OK);
+        assert_int_equal(mode_of(file->temporary) & ~modes[i], 0);
+        assert_int_equal(weft__file_commit(&file), WEFT_OK);
+        assert_int_equal(mode_of(path), modes[i]);
+    }
+    assert_int_equal(chmod(path, 0444), 0); /* also for root, as editors do */
+    assert_int_equal(weft__file_create(path, &file), WEFT_E_IO);
+    assert_non_null(strstr(weft_error(), "/a: cannot be written: it is read-only"));
+    assert_null(file);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(count_files(), 0);
+}
+
+/* What a link names is made if it is not there; links in circles lead nowhere. */
+static void follows_links(void **state)
+{
+    char second[64];
+    weft__file *file = NULL;
+    struct stat info;
+    (void)state;
+    unlink(path);
+    snprintf(second, sizeof second, "%s/second", folder);
+    assert_int_equal(symlink("second", link_path), 0);
+    assert_int_equal(symlink(path, second), 0);
+    write_text(link_path, "new");
+    assert_holds("new");
+    assert_int_equal(lstat(link_path, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_int_equal(lstat(second, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_int_equal(unlink(second), 0);
+    assert_int_equal(symlink("link", second), 0);
+    assert_int_equal(weft__file_create(link_path, &file), WEFT_E_IO);
+    assert_non_null(strstr(weft_error(), "/link: cannot be written: "));
+    assert_int_equal(unlink(second), 0);
+    assert_int_equal(unlink(link_path), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void refuses(void **state)
 {
     weft__file *file = NULL;
@@ -127,6 +185,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replaces_whole_files),
+        cmocka_unit_test(keeps_permissions),
+        cmocka_unit_test(follows_links),
         cmocka_unit_test(refuses),
         cmocka_unit_test(keeps_the_old_file_on_failure),
     };

@@ -187,6 +187,14 @@ static void structure(void **state)
     assert_string_equal(api->kind(m), "Functional");
     assert_string_equal(api->note(m, "compile"), "loss=mae");
     assert_null(api->note(m, "other"));
+    /* how a model was trained is attribute text, kept as that is printed; other notes are texts */
+    assert_int_equal(api->set_note(m, "compile", " loss=( mse) loss_weights=+.5,2.\n"), WEFT_OK);
+    assert_string_equal(api->note(m, "compile"), "loss=(mse) loss_weights=(0.5,2.0)");
+    assert_int_equal(api->set_note(m, "compile", "loss=(mse"), WEFT_E_ATTR);
+    t_says("note \"compile\": attribute text, column 6: this list has no closing )");
+    assert_string_equal(api->note(m, "compile"), "loss=(mse) loss_weights=(0.5,2.0)");
+    assert_int_equal(api->set_note(m, "other", " (a"), WEFT_OK);
+    assert_string_equal(api->note(m, "other"), " (a");
     assert_int_equal(api->n_inputs(m), 1);
     assert_int_equal(api->n_outputs(m), 1);
     assert_int_equal(api->order(m, ids, 4), 2);

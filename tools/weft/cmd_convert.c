@@ -55,7 +55,11 @@ static int run(int argc, char **argv)
     int code = parse(argc, argv, &c);
 
     if (code) return code;
-    if (tool_context(&ctx) || weft_model_load(ctx, c.in, &model) || weft_model_save(model, c.out))
+    if (tool_context(&ctx))
+        code = tool_fail();
+    else if ((code = tool_check_output("convert", ctx, c.out)))
+        ;
+    else if (weft_model_load(ctx, c.in, &model) || weft_model_save(model, c.out))
         code = tool_fail();
     else
         report(model, &c);

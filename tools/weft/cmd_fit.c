@@ -1,8 +1,5 @@
 /* weft fit MODEL -x NAME=FILE.npy... -y FILE.npy --loss NAME -o FILE: trains a model. */
 #include <stdio.h>
-#include <string.h>
-#include <strings.h>
-#include <unistd.h>
 #include "training.h"
 
 typedef struct fit {
@@ -44,37 +41,6 @@ static int parse(int argc, char **argv, fit *f)
     return training_check(&f->t);
 }
 
-static int ends_with_word_of(const char *path, const char *words)
-{
-    size_t len = strlen(path);
-
-    for (; *words; words += strspn(words, " ")) {
-        size_t n = strcspn(words, " ");
-
-        if (n < len && !strncasecmp(path + len - n, words, n)) return 1;
-        words += n;
-    }
-    return 0;
-}
-
-/* Is there a format plugin that writes files of that extension? */
-static int has_writer(weft_context *ctx, const char *path)
-{
-    weft_plugin_info p;
-
-    for (uint32_t i = 0; i < weft_context_n_plugins(ctx); i++) {
-        if (weft_context_plugin(ctx, i, &p) || !p.loaded) continue;
-        for (uint32_t k = 0; p.plugin->formats && p.plugin->formats[k]; k++) {
-            const weft_format *format = p.plugin->formats[k];
-
-            if (WEFT_HAS(format, write) && format->extensions &&
-                ends_with_word_of(path, format->extensions))
-                return 1;
-        }
-    }
-    return 0;
-}
-
 static int over_an_input(const training *t, const char *path)
 {
     int over = tool_same_file(path, t->path);
@@ -89,9 +55,6 @@ static int over_an_input(const training *t, const char *path)
 /* What is wrong with -o is said before the work, not after it; no input is overwritten. */
 static int check_output(const fit *f)
 {
-    char folder[4096];
-    const char *slash;
-
     if (!f->output) {
         fprintf(stderr, "weft: fit: the trained weights are not kept; give -o FILE.keras to keep "
                         "them\n");
@@ -99,19 +62,7 @@ static int check_output(const fit *f)
     }
     if (over_an_input(&f->t, f->output))
         return tool_usage_error("fit", "-o %s is a file that is read; give another one", f->output);
-    if (!has_writer(f->t.ctx, f->output))
-        return tool_usage_error("fit",
-                                "-o %s: no plugin writes such files; give a file that ends in "
-                                ".keras (`weft plugins` lists the plugins)",
-                                f->output);
-    slash = strrchr(f->output, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - f->output + 1) : 1,
-             slash ? f->output : ".");
-    if (!access(folder, W_OK)) return TOOL_OK;
-    return tool_usage_error("fit",
-                            "-o %s: files cannot be written in the folder %s; give another "
-                            "one",
-                            f->output, folder);
+    return tool_check_output("fit", f->t.ctx, f->output);
 }
 
 static weft_status print_epoch(void *user, weft_epoch *epoch)
@@ -126,9 +77,21 @@ static weft_status print_epoch(void *user, weft_epoch *epoch)
     return WEFT_OK;
 }
 
+/* Whole JSON also after a failure. */
+static void end_json(const fit *f, int code, double seconds)
+{
+    printf(" ],\n  \"seconds\": %.3f, \"%s\": ", seconds, code ? "error" : "saved");
+    if (code || f->output)
+        tool_json_string(code ? weft_error() : f->output);
+    else
+        printf("null");
+    printf(" }\n");
+}
+
 static int train(fit *f)
 {
     double start = tool_seconds();
+    int code = TOOL_OK;
 
     f->options.epochs = (uint32_t)f->epochs;
     f->options.batch_size = f->t.batch_size;
@@ -141,16 +104,9 @@ static int train(fit *f)
     if (weft_session_fit(f->t.session, &f->t.data, &f->options, NULL) ||
         (f->output && (weft_model_set_note(f->t.model, WEFT_NOTE_COMPILE, f->t.compiled) ||
                        weft_model_save(f->t.model, f->output))))
-        return tool_fail();
-    if (f->t.json) {
-        printf(" ],\n  \"seconds\": %.3f, \"saved\": ", tool_seconds() - start);
-        if (f->output)
-            tool_json_string(f->output);
-        else
-            printf("null");
-        printf(" }\n");
-        return TOOL_OK;
-    }
+        code = tool_fail();
+    if (f->t.json) end_json(f, code, tool_seconds() - start);
+    if (code || f->t.json) return code;
     if (f->output) printf("%s -> %s\n", weft_model_name(f->t.model), f->output);
     printf("%.3f s\n", tool_seconds() - start);
     return TOOL_OK;
@@ -185,7 +141,7 @@ const tool_verb tool_fit = {
     "      --seed N            of the shuffling (0)\n"
     "  -o, --output FILE       where the trained model is written (.keras), with how it was\n"
     "                          trained; none: it is not kept\n"
-    "      --json              for programs: the numbers of each epoch\n\n"
+    "      --json              for programs: the numbers of each epoch; and, if it failed, why\n\n"
     "example: weft fit model.keras -x image=a.npy -x tabular=b.npy -y y.npy --epochs 5 "
     "--loss binary_crossentropy --metrics accuracy --validation-split 0.2 -o trained.keras\n",
     run

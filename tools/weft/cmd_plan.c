@@ -55,15 +55,16 @@ static int parse(int argc, char **argv, plan *p)
     return TOOL_OK;
 }
 
-static weft_status print_training(weft_session *session, const plan *p)
+static int print_training(weft_session *session, const plan *p)
 {
     char attrs[512];
     weft_status st;
 
     snprintf(attrs, sizeof attrs, "optimizer=%s loss=%s", p->optimizer ? p->optimizer : "adam",
              p->loss ? p->loss : "mse");
-    if ((st = weft_session_compile(session, attrs))) return st;
-    return weft_session_plan_training(session, (int64_t)p->batch, p->stage, stdout);
+    if ((st = weft_session_compile(session, attrs))) return tool_fail_session(st);
+    if (!weft_session_plan_training(session, (int64_t)p->batch, p->stage, stdout)) return TOOL_OK;
+    return tool_fail();
 }
 
 static int run(int argc, char **argv)
@@ -81,8 +82,9 @@ static int run(int argc, char **argv)
     else if ((st = weft_session_create(model, *p.devices ? p.devices : "best",
                                        p.strict ? "strict=true" : NULL, &session)))
         code = tool_fail_session(st);
-    else if (p.train ? print_training(session, &p)
-                     : weft_session_plan(session, (int64_t)p.batch, p.stage, stdout))
+    else if (p.train)
+        code = print_training(session, &p);
+    else if (weft_session_plan(session, (int64_t)p.batch, p.stage, stdout))
         code = tool_fail();
     weft_session_destroy(&session);
     weft_model_destroy(&model);

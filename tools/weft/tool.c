@@ -20,16 +20,44 @@ int tool_usage_error(const char *verb, const char *format, ...)
     return TOOL_USAGE;
 }
 
+/* How many bytes the control character here has: C0 but line ends and tabs, DEL, C1 in UTF-8. */
+static int control(const char *s)
+{
+    unsigned char c = (unsigned char)s[0], next = c ? (unsigned char)s[1] : 0;
+
+    if (c == 0xc2 && next >= 0x80 && next < 0xa0) return 2;
+    return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+}
+
+void tool_print(FILE *to, const char *text)
+{
+    for (int n; *text; text++) {
+        if (!(n = control(text))) fputc(*text, to);
+        for (int i = 0; i < n; i++)
+            fprintf(to, "\\x%02x", (unsigned char)text[i]);
+        if (n) text += n - 1;
+    }
+}
+
 int tool_fail(void)
 {
-    fprintf(stderr, "weft: %s\n", weft_error());
+    fputs("weft: ", stderr);
+    tool_print(stderr, weft_error());
+    fputs("\n", stderr);
     return TOOL_FAILED;
+}
+
+int tool_check_output(const char *verb, weft_context *ctx, const char *path)
+{
+    if (!weft_model_check_path(ctx, path)) return TOOL_OK;
+    return tool_usage_error(verb, "%s", weft_error());
 }
 
 int tool_fail_session(weft_status st)
 {
     tool_fail();
-    return st == WEFT_E_ARG || st == WEFT_E_NOTFOUND ? TOOL_USAGE : TOOL_FAILED;
+    return st == WEFT_E_ARG || st == WEFT_E_NOTFOUND || st == WEFT_E_ATTR ? TOOL_USAGE
+                                                                          : TOOL_FAILED;
 }
 
 /* The value behind "--name", "" if there is none; NULL: another option. */
@@ -100,8 +128,9 @@ static void print_log(void *user, weft_log_level level, const char *message)
     static const char *const names[] = { "debug", "info", "warning", "error" };
 
     (void)user;
-    fprintf(stderr, "weft: %s: %s\n", level >= 0 && level <= WEFT_LOG_ERROR ? names[level] : "log",
-            message);
+    fprintf(stderr, "weft: %s: ", level >= 0 && level <= WEFT_LOG_ERROR ? names[level] : "log");
+    tool_print(stderr, message);
+    fputs("\n", stderr);
 }
 
 /* The value of WEFT_LOG as a level; warnings if it is not set. */

@@ -1,6 +1,7 @@
 /* The command line: one cmd_<verb>.c a verb, each with its own options and help. */
 #ifndef WEFT_TOOL_H
 #define WEFT_TOOL_H
+#include <stdio.h>
 #include <weft/weft.h>
 
 enum { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 }; /* exit codes */
@@ -38,9 +39,13 @@ int tool_next(tool_args *args, int *exit_code);
 int tool_usage_error(const char *verb, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int tool_fail(void); /* prints weft_error(); TOOL_FAILED */
-/* The same for what was asked of a session: a device that does not exist, or options that exclude
- * each other, are wrong usage. */
+/* The same for what was asked of a session: a device or a loss that does not exist, or options that
+ * exclude each other, are wrong usage. */
 int tool_fail_session(weft_status st);
+/* Text that may come from a file: a control character, which a terminal would obey, as "\x1b". */
+void tool_print(FILE *to, const char *text);
+/* Before the work: can a model be written to that path? An exit code, after the reason is told. */
+int tool_check_output(const char *verb, weft_context *ctx, const char *path);
 
 /* A context that logs to stderr at the level of WEFT_LOG (warnings by default). */
 weft_status tool_context(weft_context **ctx);

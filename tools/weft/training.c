@@ -27,18 +27,19 @@ int training_model(training *t, const char *path)
     return TOOL_OK;
 }
 
-/* Where the first of `characters` is that stands in no parentheses and in no quotes; NULL if there
- * is none. */
+/* Where the first of `characters` is that stands in no parentheses and in no "string" of attribute
+ * text; NULL if there is none. */
 static const char *find_outside(const char *text, const char *characters)
 {
-    int depth = 0;
-    char quote = 0;
+    int depth = 0, quoted = 0;
 
     for (; *text; text++) {
-        if (quote) {
-            if (*text == quote) quote = 0;
-        } else if (*text == '"' || *text == '\'')
-            quote = *text;
+        if (quoted && *text == '\\' && text[1])
+            text++;
+        else if (*text == '"')
+            quoted = !quoted;
+        else if (quoted)
+            continue;
         else if (*text == '(' || *text == ')')
             depth += *text == '(' ? 1 : -1;
         else if (depth <= 0 && strchr(characters, *text))
@@ -74,18 +75,15 @@ int training_check(const training *t)
     return check_value(t, "metrics", t->metrics);
 }
 
-/* " loss=mse", or " loss=(mse,mae)" */
+/* " loss=mse,mae" */
 static void add_attribute(char *text, const char *name, const char *value)
 {
-    int list = value && find_outside(value, ",");
-
-    if (value)
-        sprintf(text + strlen(text), " %s=%s%s%s", name, list ? "(" : "", value, list ? ")" : "");
+    if (value) sprintf(text + strlen(text), " %s=%s", name, value);
 }
 
 static size_t length(const char *value)
 {
-    return value ? strlen(value) + strlen(" loss_weights=()") : 0;
+    return value ? strlen(value) + strlen(" loss_weights=") : 0;
 }
 
 static int no_memory(const training *t)
@@ -98,19 +96,21 @@ static int compile(training *t)
 {
     size_t n =
         length(t->optimizer) + length(t->loss) + length(t->loss_weights) + length(t->metrics) + 1;
+    weft_status st;
+    int code;
 
     if (!(t->compiled = calloc(n, 1))) return no_memory(t);
     add_attribute(t->compiled, "optimizer", t->optimizer);
     add_attribute(t->compiled, "loss", t->loss);
     add_attribute(t->compiled, "loss_weights", t->loss_weights);
     add_attribute(t->compiled, "metrics", t->metrics);
-    if (!weft_session_compile(t->session, t->compiled)) return TOOL_OK;
-    tool_fail();
-    if (t->from_file)
-        fprintf(stderr,
-                "weft: %s: the file was trained with %s; give --loss, --metrics .. to do without\n",
-                t->verb, weft_model_note(t->model, WEFT_NOTE_COMPILE));
-    return TOOL_FAILED;
+    if (!(st = weft_session_compile(t->session, t->compiled))) return TOOL_OK;
+    code = tool_fail_session(st);
+    if (!t->from_file) return code;
+    fprintf(stderr, "weft: %s: the file was trained with ", t->verb);
+    tool_print(stderr, weft_model_note(t->model, WEFT_NOTE_COMPILE));
+    fputs("; give --loss, --metrics .. to do without\n", stderr);
+    return t->n_given ? code : TOOL_FAILED; /* nothing was wrong with the usage */
 }
 
 /* "name=value" of the file's training configuration, if no option gave it. */
@@ -134,6 +134,7 @@ static int complete(training *t)
     const char *note = weft_model_note(t->model, WEFT_NOTE_COMPILE);
     char *at, *end;
 
+    t->n_given = !!t->optimizer + !!t->loss + !!t->loss_weights + !!t->metrics;
     if (note && !(t->from_file = malloc(strlen(note) + 1))) return no_memory(t);
     for (at = note ? strcpy(t->from_file, note) : NULL; at; at = end) {
         if ((end = (char *)find_outside(at, " "))) *end++ = 0;
@@ -155,14 +156,16 @@ int training_load(training *t)
 
 int training_open(training *t)
 {
-    if (tool_load_arrays(t->model, &t->x_files, &t->x, &t->n_x) ||
-        tool_load_arrays(t->model, &t->y_files, &t->y, &t->n_y))
-        return TOOL_FAILED;
+    weft_status st;
+
+    if ((st = tool_load_arrays(t->model, &t->x_files, &t->x, &t->n_x)) ||
+        (st = tool_load_arrays(t->model, &t->y_files, &t->y, &t->n_y)))
+        return st == WEFT_E_ARG ? TOOL_USAGE : TOOL_FAILED;
     t->data = (weft_data){ (const weft_array *const *)t->x, (const weft_array *const *)t->y, t->n_x,
                            t->n_y };
-    if (weft_session_create(t->model, *t->devices ? t->devices : "best",
-                            t->strict ? "strict=true" : NULL, &t->session))
-        return tool_fail();
+    if ((st = weft_session_create(t->model, *t->devices ? t->devices : "best",
+                                  t->strict ? "strict=true" : NULL, &t->session)))
+        return tool_fail_session(st);
     return compile(t);
 }
 

@@ -19,6 +19,7 @@ typedef struct training {
     weft_array **x, **y;
     uint32_t n_x, n_y;
     weft_data data;
+    int n_given;     /* how many of the values options gave */
     char *from_file; /* what the file says of these values, cut into pieces */
     char *compiled;  /* the text that the session is compiled with */
 } training;

@@ -12,7 +12,9 @@ typedef uint32_t weft_layer_id,
     weft_tensor_id; /* 0 = failed already; ids count from 1 in creation order */
 
 /* A note of a model: how it was last trained, the attribute text of weft_session_compile(),
- * "optimizer=adam loss=mse". Formats keep it in their own form (compile_config of Keras). */
+ * "optimizer=adam loss=mse", which set_note() brings into canonical form: attributes separated by
+ * one blank, lists in parentheses, no blanks elsewhere, floats with a point or an exponent. Formats
+ * keep it in their own form (compile_config of Keras). */
 #define WEFT_NOTE_COMPILE "compile"
 
 /* What a tensor is: an input, a constant (with data, dense), or result `index` of call `call` of

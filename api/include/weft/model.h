@@ -81,9 +81,13 @@ WEFT_EXPORT weft_status weft_model_load(weft_context *ctx, const char *path, wef
 /* Writes a finished model by the format plugin of the path's extension (".keras": a file that
  * Keras 3.15 opens; older ones may not). Layers that no output needs are left out, as Keras does; a
  * layer that is part of two models inside this one becomes two. The old file, if there is one, is
- * replaced when the new one is whole and on the disk; after a failure it is as it was. The model
+ * replaced when the new one is whole and on the disk, and gives it its permissions; after a failure
+ * it is as it was. A link is followed; what is read-only, or no regular file, is refused. The model
  * may be in use by sessions meanwhile. */
 WEFT_EXPORT weft_status weft_model_save(const weft_model *model, const char *path);
+/* Whether weft_model_save() could write there: has the path an extension that a format plugin
+ * writes, and can a file be made in its place? Before long work; leaves nothing behind. */
+WEFT_EXPORT weft_status weft_model_check_path(weft_context *ctx, const char *path);
 
 WEFT_EXPORT const char *weft_model_name(const weft_model *model);
 WEFT_EXPORT uint32_t weft_model_n_inputs(const weft_model *model);
@@ -122,7 +126,9 @@ WEFT_EXPORT weft_status weft_model_set_seed(weft_model *model, uint64_t seed);
 
 /* Texts that travel with a model through its file, by a key: WEFT_NOTE_COMPILE, or a format's own.
  * NULL: there is none. Borrowed, until the note is set again; while it is set, nobody else may read
- * notes or save the model. */
+ * notes or save the model. WEFT_NOTE_COMPILE must be attribute text, else WEFT_E_ATTR, and is kept
+ * in one spelling: " loss=( mse) loss_weights=.5" becomes "loss=(mse) loss_weights=0.5". What a
+ * format cannot hold of it is left out of the file with a warning. */
 WEFT_EXPORT const char *weft_model_note(const weft_model *model, const char *key);
 WEFT_EXPORT weft_status weft_model_set_note(weft_model *model, const char *key, const char *text);
 

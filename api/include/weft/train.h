@@ -37,7 +37,7 @@ typedef struct weft_data {
 } weft_data;
 
 /* Named numbers: "loss", then, with several outputs, "<output>_loss", then metrics. Means over the
- * samples. */
+ * samples. No two have one name; a long one is cut, "<beginning>..<number of the output>_loss". */
 enum { WEFT_MAX_LOGS = 64 };
 typedef struct weft_logs {
     uint32_t n, reserved;

@@ -19,32 +19,58 @@ static weft_status fail_errno(const char *doing, const char *path)
     return weft_fail(st, "%s: cannot be %s: %s", path, doing, strerror(error));
 }
 
-/* Where the path leads in the end: the new file must replace what a link names, not the link. */
+/* Where the path leads in the end: the new file must replace what a link names, not the link; what
+ * it names need not be there yet. */
 static weft_status resolve(const char *path, char **resolved)
 {
-    char real[PATH_MAX];
-    struct stat info;
-    if (!path || !*path)
-        return weft_fail(WEFT_E_ARG, "a file to write needs a name, this one is empty");
-    if (!stat(path, &info)) {
-        if (!S_ISREG(info.st_mode))
-            return weft_fail(WEFT_E_IO, "%s: cannot be written: it is %s; give the name of a file",
-                             path, S_ISDIR(info.st_mode) ? "a directory" : "no regular file");
-        if (!realpath(path, real)) return fail_errno("written", path);
-        path = real;
+    enum { MAX_LINKS = 40 }; /* Linux's own */
+    char at[PATH_MAX], target[PATH_MAX];
+    size_t len = strlen(path);
+    ssize_t n;
+    errno = ENAMETOOLONG;
+    if (len >= sizeof at) return fail_errno("written", path);
+    memcpy(at, path, len + 1);
+    for (int links = 0; (n = readlink(at, target, sizeof target - 1)) >= 0; links++) {
+        const char *slash = strrchr(at, '/');
+        size_t folder = *target != '/' && slash ? (size_t)(slash - at) + 1 : 0;
+        errno = links < MAX_LINKS ? ENAMETOOLONG : ELOOP;
+        if (links >= MAX_LINKS || folder + (size_t)n >= sizeof at)
+            return fail_errno("written", path);
+        memcpy(at + folder, target, (size_t)n);
+        at[folder + (size_t)n] = 0;
     }
-    *resolved = weft__strdup(path);
+    *resolved = weft__strdup(at);
     return *resolved ? WEFT_OK : WEFT_E_NOMEM;
 }
 
-/* O_EXCL never follows what somebody else put there. */
-static int open_temporary(const char *path, char *name, size_t size)
+/* May what is there be replaced? `name` is the user's. */
+static weft_status check_old(const char *name, weft__file *f)
 {
+    struct stat info;
+    if (stat(f->path, &info)) return WEFT_OK; /* making the file will tell */
+    if (!S_ISREG(info.st_mode))
+        return weft_fail(WEFT_E_IO, "%s: cannot be written: it is %s; give the name of a file",
+                         name, S_ISDIR(info.st_mode) ? "a directory" : "no regular file");
+    if (!(info.st_mode & 0222) || faccessat(AT_FDCWD, f->path, W_OK, AT_EACCESS))
+        return weft_fail(WEFT_E_IO,
+                         "%s: cannot be written: it is read-only; allow writing (chmod u+w), or "
+                         "give another name",
+                         name);
+    f->mode = info.st_mode & 0777;
+    return WEFT_OK;
+}
+
+/* O_EXCL never follows what somebody else put there. Nobody may read it who may not read the old
+ * file. */
+static int open_temporary(const weft__file *f, char *name, size_t size)
+{
+    mode_t mode = f->mode ? f->mode | 0200 : 0666;
     static atomic_uint counter;
     int fd = -1;
     for (int tries = 0; fd < 0 && tries < 100; tries++) {
-        snprintf(name, size, "%s.%ld-%u.tmp", path, (long)getpid(), atomic_fetch_add(&counter, 1));
-        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        snprintf(name, size, "%s.%ld-%u.tmp", f->path, (long)getpid(),
+                 atomic_fetch_add(&counter, 1));
+        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (fd < 0 && errno != EEXIST) break;
     }
     return fd;
@@ -57,14 +83,18 @@ weft_status weft__file_create(const char *path, weft__file **file)
     weft__file *f = weft__alloc(sizeof *f);
     *file = NULL;
     if (!f) return WEFT_E_NOMEM;
-    if ((st = resolve(path, &f->path))) goto out;
+    if (!path || !*path) {
+        st = weft_fail(WEFT_E_ARG, "a file to write needs a name, this one is empty");
+        goto out;
+    }
+    if ((st = resolve(path, &f->path)) || (st = check_old(path, f))) goto out;
     size_t size = strlen(f->path) + 48;
     char *name = weft__alloc(size);
     if (!name) {
         st = WEFT_E_NOMEM;
         goto out;
     }
-    if ((fd = open_temporary(f->path, name, size)) < 0) {
+    if ((fd = open_temporary(f, name, size)) < 0) {
         st = fail_errno("written", f->path);
         weft__free(name);
         goto out;
@@ -113,6 +143,7 @@ weft_status weft__file_commit(weft__file **file)
     }
     /* By name: the writer may have replaced the file instead of writing the stream. */
     fd = open(f->temporary, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && f->mode) fchmod(fd, f->mode); /* not every file system has permissions */
     if (fd < 0 || fsync(fd) || rename(f->temporary, f->path)) {
         st = fail_errno("written", f->path);
         goto out;

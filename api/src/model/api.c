@@ -283,10 +283,8 @@ static weft__note *find_note(const weft_model *model, const char *key)
     return NULL;
 }
 
-static weft_status api_set_note(weft_model *model, const char *key, const char *text)
+static weft_status store_note(weft_model *model, const char *key, const char *text)
 {
-    if (!model || !key || !text)
-        return weft_fail(WEFT_E_ARG, "a note needs a model, a key and a text");
     weft__note *note = find_note(model, key);
     if (note) return replace(model, &note->text, text);
     weft__note fresh = { weft__strdup(key), weft__strdup(text) };
@@ -298,6 +296,31 @@ static weft_status api_set_note(weft_model *model, const char *key, const char *
     }
     model->note[model->n_notes++] = fresh;
     return WEFT_OK;
+}
+
+/* Formats read WEFT_NOTE_COMPILE without a parser for all that attribute text may be. */
+static weft_status store_attrs(weft_model *model, const char *key, const char *text)
+{
+    weft__attrs *attrs = NULL;
+    weft__text canonical = { 0 };
+    size_t where = weft__where_push("note \"%s\"", key);
+    weft_status st = weft__attrs_parse(text, &attrs);
+    weft__where_pop(where);
+    if (st) return st;
+    weft__attrs_print(&canonical, attrs, NULL);
+    weft__attrs_destroy(&attrs);
+    st = canonical.failed ? weft__model_fail(model, WEFT_E_NOMEM)
+                          : store_note(model, key, canonical.s);
+    weft__text_finish(&canonical);
+    return st;
+}
+
+static weft_status api_set_note(weft_model *model, const char *key, const char *text)
+{
+    if (!model || !key || !text)
+        return weft_fail(WEFT_E_ARG, "a note needs a model, a key and a text");
+    return strcmp(key, WEFT_NOTE_COMPILE) ? store_note(model, key, text)
+                                          : store_attrs(model, key, text);
 }
 
 static const char *api_name(const weft_model *model)

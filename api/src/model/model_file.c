@@ -153,24 +153,24 @@ weft_status weft_model_load(weft_context *ctx, const char *path, weft_model **mo
     return WEFT_OK;
 }
 
-static weft_status find_writer(const weft_model *model, const char *path,
+static weft_status find_writer(const weft_context *ctx, const char *path,
                                const weft_format **format)
 {
     const weft_format *found = NULL;
     size_t best = 0;
     weft__text known = { 0 };
-    for (uint32_t i = 0; i < weft__n_formats(model->ctx); i++) {
-        size_t fits = extension_fits(weft__format(model->ctx, i), path);
+    for (uint32_t i = 0; i < weft__n_formats(ctx); i++) {
+        size_t fits = extension_fits(weft__format(ctx, i), path);
         if (fits > best) {
             best = fits;
-            found = weft__format(model->ctx, i);
+            found = weft__format(ctx, i);
         }
     }
     if (found && WEFT_HAS(found, write)) {
         *format = found;
         return WEFT_OK;
     }
-    list_formats(model->ctx, 1, &known);
+    list_formats(ctx, 1, &known);
     weft_status st =
         found ? weft_fail(WEFT_E_UNSUPPORTED,
                           "%s: format %s can be read, not written; formats that are written: %s",
@@ -179,6 +179,25 @@ static weft_status find_writer(const weft_model *model, const char *path,
                           "%s: no format has this extension; formats that are written: %s", path,
                           known.s ? known.s : "");
     weft__text_finish(&known);
+    return st;
+}
+
+/* The format, and the new file beside the old one. */
+static weft_status open_new(const weft_context *ctx, const char *path, const weft_format **format,
+                            weft__file **file)
+{
+    weft_status st = find_writer(ctx, path, format);
+    return st ? st : weft__file_create(path, file);
+}
+
+weft_status weft_model_check_path(weft_context *ctx, const char *path)
+{
+    const weft_format *format = NULL;
+    weft__file *file = NULL;
+    if (!ctx || !path)
+        return weft_fail(WEFT_E_ARG, "weft_model_check_path needs a context and a path");
+    weft_status st = open_new(ctx, path, &format, &file);
+    weft__file_discard(&file);
     return st;
 }
 
@@ -191,8 +210,7 @@ weft_status weft_model_save(const weft_model *model, const char *path)
         return weft_fail(WEFT_E_ARG,
                          "model \"%s\" is not finished; end it with weft_model_finish()",
                          model->name);
-    weft_status st = find_writer(model, path, &format);
-    if (st == WEFT_OK) st = weft__file_create(path, &file);
+    weft_status st = open_new(model->ctx, path, &format, &file);
     if (st) return st;
     fclose(file->stream);
     file->stream = NULL;

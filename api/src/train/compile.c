@@ -1,5 +1,6 @@
 /* Compiling a session for training: from attribute text to losses, metrics, an optimizer with its
  * variables, and the model's weights as one flat array. */
+#include <math.h>
 #include <string.h>
 #include <weft/status.h>
 #include "base/alloc.h"
@@ -98,7 +99,9 @@ static weft_status read_weight(const weft__attrs *attrs, uint32_t i, uint32_t n,
     if (value->kind != WEFT__INT && value->kind != WEFT__FLOAT)
         return weft_fail(WEFT_E_ATTR, "loss_weights: numbers are needed");
     *weight = value->kind == WEFT__INT ? (double)value->i : value->f;
-    return WEFT_OK;
+    if (isfinite(*weight)) return WEFT_OK;
+    return weft_fail(WEFT_E_ATTR, "loss_weights: finite numbers are needed, not %s",
+                     isnan(*weight) ? "nan" : "inf");
 }
 
 static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, weft__trainer *t,
@@ -139,31 +142,59 @@ static weft_status read_goals(const weft_model *model, const weft__attrs *attrs,
     return st;
 }
 
-static weft_status add_name(weft_logs *logs, const char *output, const char *name)
+/* "<output>_<name>", which fits also behind "val_": the long name of an output is cut, and its
+ * number i says which one it is. */
+static void make_name(char *to, const char *output, uint32_t i, const char *name)
+{
+    const size_t most = sizeof((weft_logs *)0)->name[0] - strlen("val_") - 1;
+    char tail[80];
+    size_t keep = strlen(output);
+    snprintf(tail, sizeof tail, "_%s", name);
+    if (keep + strlen(tail) > most) {
+        snprintf(tail, sizeof tail, "..%u_%s", (unsigned)i, name);
+        keep = most - strlen(tail);
+        while (keep && ((unsigned char)output[keep] & 0xc0) == 0x80)
+            keep--; /* no half of a character */
+    }
+    sprintf(to, "%.*s%s", (int)keep, output, tail);
+}
+
+/* output NULL: the name alone. */
+static weft_status add_name(weft_logs *logs, const char *output, uint32_t i, const char *name)
 {
     if (logs->n >= WEFT_MAX_LOGS)
         return weft_fail(WEFT_E_UNSUPPORTED, "compile: more than %d losses and metrics",
                          WEFT_MAX_LOGS);
-    snprintf(logs->name[logs->n++], sizeof logs->name[0], "%s%s%s", output, *output ? "_" : "",
-             name);
+    char *to = logs->name[logs->n];
+    if (output)
+        make_name(to, output, i, name);
+    else
+        snprintf(to, sizeof logs->name[0], "%s", name);
+    for (uint32_t k = 0; k < logs->n; k++)
+        if (!strcmp(logs->name[k], to))
+            return weft_fail(WEFT_E_ATTR,
+                             "compile: \"%s\" would stand twice among the results; give a metric "
+                             "once, and each output a name of its own",
+                             to);
+    logs->n++;
     return WEFT_OK;
 }
 
 /* Keras's names: an output's name in front if there are several. */
 static weft_status make_names(const weft_model *model, weft__trainer *t)
 {
-    weft_status st = add_name(&t->names, "", "loss");
+    weft_status st = add_name(&t->names, NULL, 0, "loss");
     int several = t->n_goals > 1;
     for (uint32_t i = 0; i < t->n_goals && several && !st; i++) {
         const char *name = "";
         if (!(st = weft_model_output(model, i, &name, NULL)))
-            st = add_name(&t->names, name, "loss");
+            st = add_name(&t->names, name, i, "loss");
     }
     for (uint32_t i = 0; i < t->n_goals && !st; i++) {
         const char *name = "";
         st = weft_model_output(model, i, &name, NULL);
         for (uint32_t k = 0; k < t->goal[i].n_metrics && !st; k++)
-            st = add_name(&t->names, several ? name : "", t->goal[i].metric[k].name);
+            st = add_name(&t->names, several ? name : NULL, i, t->goal[i].metric[k].name);
     }
     return st;
 }

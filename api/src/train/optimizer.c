@@ -1,4 +1,5 @@
 /* Optimizers, with Keras 3's formulas (optimizers/sgd.py, adam.py), over all weights at once. */
+#include <math.h>
 #include <string.h>
 #include "base/fail.h"
 #include "graph/map_tree.h"
@@ -24,6 +25,16 @@ static int is(const char *name, const char *lower, const char *upper)
     return !strcmp(name, lower) || !strcmp(name, upper);
 }
 
+/* "0.." lets inf through, with which nothing is learned. */
+static weft_status check_finite(const weft__attrs *attrs, const char *what)
+{
+    for (size_t i = 0; i < attrs->n; i++)
+        if (attrs->attr[i].value.kind == WEFT__FLOAT && !isfinite(attrs->attr[i].value.f))
+            return weft_fail(WEFT_E_ATTR, "%s: %s must be finite, not inf", what,
+                             attrs->attr[i].name);
+    return WEFT_OK;
+}
+
 weft_status weft__optimizer_make(const weft__named *named, weft__optimizer *optimizer)
 {
     weft__attrs *full = NULL;
@@ -33,9 +44,10 @@ weft_status weft__optimizer_make(const weft__named *named, weft__optimizer *opti
                          "there is no optimizer \"%.60s\"; there are sgd and adam, or with "
                          "attributes SGD(momentum=0.9), Adam(learning_rate=0.01)",
                          named->name);
-    weft_status st = weft__attrs_check(named->args, adam ? adam_attrs : sgd_attrs,
-                                       adam ? "optimizer Adam" : "optimizer SGD", &full);
+    const char *what = adam ? "optimizer Adam" : "optimizer SGD";
+    weft_status st = weft__attrs_check(named->args, adam ? adam_attrs : sgd_attrs, what, &full);
     if (st) return st;
+    st = check_finite(full, what);
     *optimizer =
         (weft__optimizer){ .adam = adam, .learning_rate = weft__attrs_f(full, "learning_rate") };
     if (adam) {
@@ -47,9 +59,9 @@ weft_status weft__optimizer_make(const weft__named *named, weft__optimizer *opti
         optimizer->nesterov = weft__attrs_i(full, "nesterov") != 0;
     }
     weft__attrs_destroy(&full);
-    if (adam && (optimizer->beta_1 == 1 || optimizer->beta_2 == 1))
+    if (!st && adam && (optimizer->beta_1 == 1 || optimizer->beta_2 == 1))
         return weft_fail(WEFT_E_ATTR, "optimizer Adam: beta_1 and beta_2 must be less than 1");
-    return WEFT_OK;
+    return st;
 }
 
 weft_status weft__optimizer_slots(weft__optimizer *o, weft__slots *slots, int64_t n)
