@@ -58,6 +58,27 @@ static weft_status reader(weft_build *b)
     return weft_out(b, 0, weft_tanh(b, weft_mul(b, weft_in(b, 0), s)));
 }
 
+enum { SIDE = 100 }; /* of a matrix that a device works on from both ends at once */
+
+/* v = the transpose of 2 v: made by an op that may work in place, but not onto a turned view. */
+static weft_status turner(weft_build *b)
+{
+    weft_spec spec = { WEFT_F32, 2, { SIDE, SIDE } };
+    weft_val v = b->api->variable(b, "v", &spec, "zeros", WEFT_STATE);
+    b->api->assign(b, v, weft_opf(b, "transpose", weft_mul(b, v, weft_scalar(b, 2)), "perm=(1,0)"));
+    return weft_out(b, 0, weft_in(b, 0));
+}
+
+/* s = s + 1 by an op whose result has another shape, where kernels promise nothing. */
+static weft_status ranker(weft_build *b)
+{
+    weft_spec row = { WEFT_F32, 2, { 1, 3 } };
+    float one[3] = { 1, 1, 1 };
+    weft_val s = state(b, "s", "zeros"), sum = weft_add(b, s, b->api->constant(b, &row, one));
+    b->api->assign(b, s, weft_opf(b, "reshape", sum, "shape=(3)"));
+    return weft_out(b, 0, weft_in(b, 0));
+}
+
 static void in_loop(weft_build *b, void *user, const weft_val *carry, const weft_val *x,
                     weft_val *carry_out, weft_val *y)
 {
@@ -100,15 +121,13 @@ LAYER(counter, "Counter")
 LAYER(swapper, "Swapper")
 LAYER(follower, "Follower")
 LAYER(reader, "Reader")
+LAYER(turner, "Turner")
+LAYER(ranker, "Ranker")
 LAYER(looper, "Looper")
 LAYER(misfit, "Misfit")
-static const weft_layer_class *const layers[] = { &counter_class,
-                                                  &swapper_class,
-                                                  &follower_class,
-                                                  &reader_class,
-                                                  &looper_class,
-                                                  &misfit_class,
-                                                  NULL };
+static const weft_layer_class *const layers[] = { &counter_class, &swapper_class, &follower_class,
+                                                  &reader_class,  &turner_class,  &ranker_class,
+                                                  &looper_class,  &misfit_class,  NULL };
 
 static int setup(void **unused)
 {
@@ -270,6 +289,43 @@ static void test_in_place_where_nobody_else_reads(void **unused)
     }
 }
 
+static void test_not_in_place_through_a_transpose(void **unused)
+{
+    static float v[SIDE * SIDE], got[SIDE * SIDE];
+    const weft_spec spec = { WEFT_F32, 2, { SIDE, SIDE } };
+    weft_array given = { spec, v }, a = { spec, got };
+    (void)unused;
+    for (int i = 0; i < SIDE * SIDE; i++)
+        v[i] = (float)i;
+    for (size_t d = 0; *all.id[d]; d++) {
+        weft_model *m = make("Turner", 1);
+        weft_session *s = open(m, all.id[d]);
+        float y;
+        assert_int_equal(weft_model_set_variable(m, 0, &given), WEFT_OK);
+        run(s, 1, &y);
+        assert_int_equal(weft_model_get_variable(m, 0, &a), WEFT_OK);
+        for (int i = 0; i < SIDE; i++)
+            for (int k = 0; k < SIDE; k++)
+                assert_near(got[SIDE * i + k], 2 * v[SIDE * k + i], 0);
+        weft_session_destroy(&s);
+        weft_model_destroy(&m);
+    }
+}
+
+static void test_not_in_place_in_another_shape(void **unused)
+{
+    weft_model *m = make("Ranker", 1);
+    weft_session *s = open(m, "cpu");
+    float y;
+    (void)unused;
+    assert_int_equal(plan_says(s, "into the variable"), 1);
+    run(s, 1, &y);
+    run(s, 1, &y);
+    assert_near(value(m, 0), 2, 0);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
 static void test_one_at_a_time(void **unused)
 {
     weft_model *m = make("Counter", 1), *other = NULL;
@@ -333,6 +389,8 @@ int main(void)
         cmocka_unit_test(test_a_shared_layer_reads_what_was_assigned),
         cmocka_unit_test(test_swap),
         cmocka_unit_test(test_in_place_where_nobody_else_reads),
+        cmocka_unit_test(test_not_in_place_through_a_transpose),
+        cmocka_unit_test(test_not_in_place_in_another_shape),
         cmocka_unit_test(test_one_at_a_time),
         cmocka_unit_test(test_read_from_another_thread),
     };
