@@ -153,7 +153,7 @@ static weft_status give_parts(backward *w, const weft__node *node, const weft_va
         weft_status st;
         if (in == WEFT_NONE || din[i] == WEFT_NONE || !(w->ways[in] & WEFT__LEADS)) continue;
         if (!weft__spec_equal(weft__graph_spec(w->graph, din[i]), weft__graph_spec(w->graph, in))) {
-            weft__input_name(node->op, i, name);
+            weft__port_name(node->op->inputs, i, name);
             snprintf(what, sizeof what, "input %s of op %.80s", name, node->op->name);
             return fail_spec(w->graph, what, din[i], in);
         }

@@ -1,0 +1,275 @@
+/* Faults of plugins: what a build(), infer(), lower() or gradient() does wrong is told where it
+ * does, with the layer's name; and what looks alike but is no fault is taken. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include <weft/train.h>
+#include "fixture.h"
+#include "registry/internal.h"
+
+static weft_context *ctx;
+static int n_builds; /* of the layer of the case */
+
+/* ---- ops ---- */
+
+static weft_status same_infer(weft_build *b, weft_spec *outs)
+{
+    return b->api->spec(b, weft_in(b, 0), &outs[0]);
+}
+static weft_status pair_infer(weft_build *b, weft_spec *outs)
+{
+    weft_status st = same_infer(b, outs);
+    outs[1] = outs[0];
+    return st;
+}
+static weft_status unknown_infer(weft_build *b, weft_spec *outs)
+{
+    weft_status st = same_infer(b, outs);
+    outs[0].dim[1] = WEFT_ANY;
+    return st;
+}
+static weft_status same_lower(weft_build *b)
+{
+    return weft_out(b, 0, weft_in(b, 0));
+}
+static weft_status no_aux_lower(weft_build *b)
+{
+    weft_out(b, 0, weft_tanh(b, weft_in(b, 0)));
+    return weft_out(b, 1, WEFT_NONE);
+}
+static weft_status nothing_lower(weft_build *b)
+{
+    weft_out(b, 0, WEFT_NONE);
+    return weft_out(b, 1, WEFT_NONE);
+}
+/* As weak as constants of rank 0 are. */
+static weft_status one_gradient(weft_build *b)
+{
+    return weft_out(b, 0, weft_scalar(b, 1));
+}
+
+static const weft_attr no_attrs[] = { { 0 } };
+#define OP(op, outs, infer_fn, lower_fn, gradient_fn)                            \
+    static const weft_op_class op##_op = { .struct_size = sizeof(weft_op_class), \
+                                           .name = "faults." #op,                \
+                                           .inputs = "x",                        \
+                                           .outputs = outs,                      \
+                                           .attrs = no_attrs,                    \
+                                           .infer = infer_fn,                    \
+                                           .lower = lower_fn,                    \
+                                           .gradient = gradient_fn }
+OP(no_aux, "y, aux?", pair_infer, no_aux_lower, NULL);
+OP(nothing, "y, aux?", pair_infer, nothing_lower, NULL);
+OP(bare, "y, aux?", NULL, no_aux_lower, NULL);
+OP(unknown, "y", unknown_infer, same_lower, NULL);
+OP(one, "y", same_infer, same_lower, one_gradient);
+static const weft_op_class *const ops[] = { &no_aux_op,  &nothing_op, &bare_op,
+                                            &unknown_op, &one_op,     NULL };
+
+/* ---- layers ---- */
+
+static void call_pair(weft_build *b, const char *op, weft_val y[2])
+{
+    weft_val x = weft_in(b, 0);
+    b->api->op(b, op, NULL, &x, 1, y, 2);
+}
+static weft_status aux_unread(weft_build *b)
+{
+    weft_val y[2];
+    call_pair(b, "faults.no_aux", y);
+    return weft_out(b, 0, y[0]);
+}
+static weft_status aux_read(weft_build *b)
+{
+    weft_val y[2];
+    call_pair(b, "faults.no_aux", y);
+    return weft_out(b, 0, weft_add(b, y[0], y[1]));
+}
+static weft_status aux_out(weft_build *b)
+{
+    weft_val y[2];
+    call_pair(b, "faults.no_aux", y);
+    return weft_out(b, 0, y[1]);
+}
+static weft_status nothing(weft_build *b)
+{
+    weft_val y[2];
+    call_pair(b, "faults.nothing", y);
+    return weft_out(b, 0, y[0]);
+}
+static weft_status bare(weft_build *b)
+{
+    weft_val y[2];
+    call_pair(b, "faults.bare", y);
+    return weft_out(b, 0, y[0]);
+}
+static weft_status unknown(weft_build *b)
+{
+    return weft_out(b, 0, weft_tanh(b, weft_op1(b, "faults.unknown", weft_in(b, 0))));
+}
+static weft_status garbage(weft_build *b)
+{
+    return weft_out(b, 0, 12345);
+}
+static weft_status garbage_mask(weft_build *b)
+{
+    b->api->set_mask(b, 0, 12345);
+    return weft_out(b, 0, weft_in(b, 0));
+}
+static weft_status other_shape(weft_build *b)
+{
+    weft_val x = weft_in(b, 0);
+    return weft_out(b, 0, n_builds++ ? weft_opf(b, "reshape", x, "shape=(-3)") : x);
+}
+static weft_status other_batch(weft_build *b)
+{
+    weft_val x = weft_opf(b, "reshape", weft_in(b, 0), "shape=(-3)");
+    return weft_out(b, 0, n_builds++ ? weft_opf(b, "reduce", weft_in(b, 0), "fn=sum axes=(1)") : x);
+}
+static weft_status other_dtype(weft_build *b)
+{
+    weft_val x = weft_in(b, 0);
+    return weft_out(b, 0, n_builds++ ? weft_op1(b, "i32", x) : x);
+}
+static weft_status null_args(weft_build *b)
+{
+    return weft_out(b, 0, b->api->op(b, "add", NULL, NULL, 2, NULL, 0));
+}
+static weft_status null_op(weft_build *b)
+{
+    return weft_out(b, 0, weft_op1(b, NULL, weft_in(b, 0)));
+}
+static weft_status null_layer_args(weft_build *b)
+{
+    return weft_out(b, 0, b->api->layer(b, "ReLU", NULL, NULL, NULL, 1, NULL, 0));
+}
+static weft_status null_data(weft_build *b)
+{
+    const weft_spec spec = { WEFT_F32, 1, { 3 } };
+    return weft_out(b, 0, weft_add(b, weft_in(b, 0), b->api->constant(b, &spec, NULL)));
+}
+static weft_status null_spec(weft_build *b)
+{
+    const float one = 1;
+    return weft_out(b, 0, weft_add(b, weft_in(b, 0), b->api->constant(b, NULL, &one)));
+}
+static weft_status null_variable(weft_build *b)
+{
+    weft_val v = b->api->variable(b, "v", NULL, "zeros", WEFT_STATE);
+    return weft_out(b, 0, weft_add(b, weft_in(b, 0), v));
+}
+static weft_val summed_weights(weft_build *b)
+{
+    const weft_spec spec = { WEFT_F32, 1, { 3 } };
+    weft_val w = b->api->variable(b, "w", &spec, "ones", WEFT_TRAINABLE);
+    return weft_opf(b, "reduce", w, "fn=sum axes=(0)");
+}
+static weft_status weak_gradient(weft_build *b)
+{
+    weft_val sum = weft_op1(b, "faults.one", summed_weights(b));
+    return weft_out(b, 0, weft_add(b, weft_in(b, 0), sum));
+}
+static weft_status wrong_gradient(weft_build *b)
+{
+    weft_val x = weft_add(b, weft_in(b, 0), summed_weights(b));
+    return weft_out(b, 0, weft_op1(b, "faults.one", x));
+}
+
+#define LAYERS(X)                                                                                  \
+    X(aux_unread)                                                                                  \
+    X(aux_read) X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape) \
+        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data)      \
+            X(null_spec) X(null_variable) X(weak_gradient) X(wrong_gradient)
+#define CLASS(fn)                                                                         \
+    static const weft_layer_class fn##_class = { .struct_size = sizeof(weft_layer_class), \
+                                                 .name = #fn,                             \
+                                                 .version = 1,                            \
+                                                 .min_version = 1,                        \
+                                                 .inputs = "x",                           \
+                                                 .outputs = "y",                          \
+                                                 .build = fn };
+LAYERS(CLASS)
+#define ENTRY(fn) &fn##_class,
+static const weft_layer_class *const layers[] = { LAYERS(ENTRY) NULL };
+
+static int setup(void **unused)
+{
+    static const weft_plugin plugin = { WEFT_PLUGIN_HEAD, "faults", .version = "1",
+                                        .layers = layers, .ops = ops };
+    (void)unused;
+    return weft_context_create("plugin_path=\"" WEFT_TEST_PLUGINS "\"", &ctx) ||
+           weft__register_plugin(ctx, &plugin);
+}
+static int teardown(void **unused)
+{
+    (void)unused;
+    weft_context_destroy(&ctx);
+    return 0;
+}
+
+/* ---- cases ---- */
+
+typedef enum { FINISH, OPEN, COMPILE, FINE } stage; /* which refuses; FINE: none */
+typedef struct fault {
+    const char *cls;
+    stage at;
+    weft_status status;
+    const char *words[3];
+} fault;
+
+/* The stage that fails, or FINE. */
+static stage go(const char *cls, weft_status *st)
+{
+    weft_model *m = NULL;
+    weft_session *s = NULL;
+    stage at = FINISH;
+    n_builds = 0;
+    assert_int_equal(weft_model_create(ctx, "m", &m), WEFT_OK);
+    weft_tensor x = weft_input(m, "x", WEFT_F32, WEFT_SHAPE(3));
+    weft_output(m, weft_layer_call(m, weft_layer_create(m, cls, "name=culprit"), &x, 1));
+    *st = weft_model_finish(m);
+    if (!*st) {
+        at = OPEN;
+        *st = weft_session_create(m, "cpu", NULL, &s);
+    }
+    if (!*st && weft_model_n_variables(m)) {
+        at = COMPILE;
+        *st = weft_session_compile(s, "optimizer=sgd loss=mse");
+    }
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+    return *st ? at : FINE;
+}
+
+static void test_faults_are_told(void **unused)
+{
+    static const fault faults[] = {
+        { "aux_unread", FINE, WEFT_OK, { NULL } },
+        { "aux_read", OPEN, WEFT_E_UNSUPPORTED, { "faults.no_aux", "result aux", "culprit" } },
+        { "aux_out", OPEN, WEFT_E_UNSUPPORTED, { "faults.no_aux", "result aux", "culprit" } },
+        { "nothing", OPEN, WEFT_E_INTERNAL, { "faults.nothing", "result y", "culprit" } },
+        { "bare", FINISH, WEFT_E_INTERNAL, { "faults.bare", "result aux", "culprit" } },
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        weft_status st;
+        stage at = go(faults[i].cls, &st);
+        if (at != faults[i].at || st != faults[i].status)
+            fail_msg("%s ends in stage %d with status %d: %s", faults[i].cls, at, st, weft_error());
+        for (int k = 0; k < 3 && faults[i].words[k]; k++)
+            if (!strstr(weft_error(), faults[i].words[k]))
+                fail_msg("%s: no \"%s\" in: %s", faults[i].cls, faults[i].words[k], weft_error());
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_faults_are_told),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
