@@ -179,10 +179,11 @@ static weft_status wrong_gradient(weft_build *b)
     return weft_out(b, 0, weft_op1(b, "faults.one", x));
 }
 
-#define LAYERS(X)                                                                                  \
-    X(aux_unread)                                                                                  \
-    X(aux_read) X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape) \
-        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data)      \
+#define LAYERS(X)                                                                             \
+    X(aux_unread)                                                                             \
+    X(aux_read)                                                                               \
+    X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape)        \
+        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data) \
             X(null_spec) X(null_variable) X(weak_gradient) X(wrong_gradient)
 #define CLASS(fn)                                                                         \
     static const weft_layer_class fn##_class = { .struct_size = sizeof(weft_layer_class), \
@@ -253,6 +254,9 @@ static void test_faults_are_told(void **unused)
         { "aux_out", OPEN, WEFT_E_UNSUPPORTED, { "faults.no_aux", "result aux", "culprit" } },
         { "nothing", OPEN, WEFT_E_INTERNAL, { "faults.nothing", "result y", "culprit" } },
         { "bare", FINISH, WEFT_E_INTERNAL, { "faults.bare", "result aux", "culprit" } },
+        { "other_shape", OPEN, WEFT_E_INTERNAL, { "result 0", "(3*B,)", "culprit" } },
+        { "other_batch", OPEN, WEFT_E_INTERNAL, { "result 0", "(3*B,)", "culprit" } },
+        { "other_dtype", OPEN, WEFT_E_INTERNAL, { "result 0", "int32", "culprit" } },
     };
     (void)unused;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
@@ -266,10 +270,45 @@ static void test_faults_are_told(void **unused)
     }
 }
 
+/* A model inside that sees another batch than where it was made is no fault of a layer's. */
+static void test_a_model_inside_takes_other_batches(void **unused)
+{
+    const weft_spec five = { WEFT_F32, 2, { 5, 3 } }, open = { WEFT_F32, 2, { WEFT_ANY, 3 } };
+    float data[21] = { 0 };
+    weft_array x = { { WEFT_F32, 2, { 5, 3 } }, data }, *out = NULL;
+    const weft_array *xs[] = { &x };
+    weft_model *sub = NULL, *m = NULL;
+    weft_session *s = NULL;
+    (void)unused;
+    for (int fixed = 0; fixed < 2; fixed++) {
+        assert_int_equal(weft_model_create(ctx, "sub", &sub), WEFT_OK);
+        weft_tensor a = fixed ? weft_input_spec(sub, "a", &five)
+                              : weft_input(sub, "a", WEFT_F32, WEFT_SHAPE(3));
+        weft_output(sub, weft_apply(sub, "ReLU", NULL, a));
+        if (weft_model_finish(sub)) fail_msg("%s", weft_error());
+        assert_int_equal(weft_model_create(ctx, "m", &m), WEFT_OK);
+        weft_tensor b = weft_input_spec(m, "b", fixed ? &open : &five);
+        weft_output(m, weft_model_call(m, sub, NULL, &b, 1, NULL));
+        if (weft_model_finish(m) || weft_session_create(m, "cpu", NULL, &s) ||
+            weft_session_run(s, xs, 1, &out, 1))
+            fail_msg("%s", weft_error());
+        weft_array_destroy(&out);
+        if (fixed) {
+            x.spec.dim[0] = 7;
+            assert_int_equal(weft_session_run(s, xs, 1, &out, 1), WEFT_E_SHAPE);
+            if (!strstr(weft_error(), "input \"a\" takes")) fail_msg("%s", weft_error());
+        }
+        weft_session_destroy(&s);
+        weft_model_destroy(&m);
+        weft_model_destroy(&sub);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults_are_told),
+        cmocka_unit_test(test_a_model_inside_takes_other_batches),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
