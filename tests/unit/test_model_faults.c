@@ -254,9 +254,17 @@ static void test_faults_are_told(void **unused)
         { "aux_out", OPEN, WEFT_E_UNSUPPORTED, { "faults.no_aux", "result aux", "culprit" } },
         { "nothing", OPEN, WEFT_E_INTERNAL, { "faults.nothing", "result y", "culprit" } },
         { "bare", FINISH, WEFT_E_INTERNAL, { "faults.bare", "result aux", "culprit" } },
+        { "garbage", FINISH, WEFT_E_ARG, { "12345", "no value", "culprit" } },
+        { "garbage_mask", FINISH, WEFT_E_ARG, { "12345", "no value", "culprit" } },
         { "other_shape", OPEN, WEFT_E_INTERNAL, { "result 0", "(3*B,)", "culprit" } },
         { "other_batch", OPEN, WEFT_E_INTERNAL, { "result 0", "(3*B,)", "culprit" } },
         { "other_dtype", OPEN, WEFT_E_INTERNAL, { "result 0", "int32", "culprit" } },
+        { "null_args", FINISH, WEFT_E_ARG, { "op add", "NULL", "culprit" } },
+        { "null_op", FINISH, WEFT_E_ARG, { "op()", "NULL", "culprit" } },
+        { "null_layer_args", FINISH, WEFT_E_ARG, { "layer ReLU", "NULL", "culprit" } },
+        { "null_data", FINISH, WEFT_E_ARG, { "constant", "NULL", "culprit" } },
+        { "null_spec", FINISH, WEFT_E_ARG, { "constant", "NULL", "culprit" } },
+        { "null_variable", FINISH, WEFT_E_ARG, { "variable", "NULL", "culprit" } },
     };
     (void)unused;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {

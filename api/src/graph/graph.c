@@ -147,6 +147,9 @@ weft_status weft__graph_try_constant(weft__graph *graph, const weft_spec *spec, 
     if (n > PTRDIFF_MAX / size)
         return weft_fail(WEFT_E_NOMEM, "out of memory: a constant of %llu elements",
                          (unsigned long long)n);
+    if (n && !data)
+        return weft_fail(WEFT_E_ARG, "the data of a constant of %llu elements are NULL",
+                         (unsigned long long)n);
     if (!(value.data = weft__alloc(n * size))) return WEFT_E_NOMEM;
     if (n) memcpy(value.data, data, n * size);
     *result = add_value(graph, &value);
