@@ -179,11 +179,10 @@ static weft_status wrong_gradient(weft_build *b)
     return weft_out(b, 0, weft_op1(b, "faults.one", x));
 }
 
-#define LAYERS(X)                                                                             \
-    X(aux_unread)                                                                             \
-    X(aux_read)                                                                               \
-    X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape)        \
-        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data) \
+#define LAYERS(X)                                                                                  \
+    X(aux_unread)                                                                                  \
+    X(aux_read) X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape) \
+        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data)      \
             X(null_spec) X(null_variable) X(weak_gradient) X(wrong_gradient)
 #define CLASS(fn)                                                                         \
     static const weft_layer_class fn##_class = { .struct_size = sizeof(weft_layer_class), \
@@ -254,6 +253,7 @@ static void test_faults_are_told(void **unused)
         { "aux_out", OPEN, WEFT_E_UNSUPPORTED, { "faults.no_aux", "result aux", "culprit" } },
         { "nothing", OPEN, WEFT_E_INTERNAL, { "faults.nothing", "result y", "culprit" } },
         { "bare", FINISH, WEFT_E_INTERNAL, { "faults.bare", "result aux", "culprit" } },
+        { "unknown", OPEN, WEFT_E_INTERNAL, { "faults.unknown", "result y", "culprit" } },
         { "garbage", FINISH, WEFT_E_ARG, { "12345", "no value", "culprit" } },
         { "garbage_mask", FINISH, WEFT_E_ARG, { "12345", "no value", "culprit" } },
         { "other_shape", OPEN, WEFT_E_INTERNAL, { "result 0", "(3*B,)", "culprit" } },

@@ -477,9 +477,14 @@ void weft__arity(const char *inputs, uint32_t *least, uint32_t *most)
     }
 }
 
+const char *weft__op_outputs(const weft_op_class *op)
+{
+    return op->outputs ? op->outputs : "y";
+}
+
 uint32_t weft__op_results(const weft_op_class *op, uint32_t n_in)
 {
     uint32_t least, most;
-    weft__arity(op->outputs ? op->outputs : "y", &least, &most);
+    weft__arity(weft__op_outputs(op), &least, &most);
     return most == UINT32_MAX ? n_in : most;
 }

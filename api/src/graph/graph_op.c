@@ -143,7 +143,7 @@ static weft_status infer_by_lower(const weft__draft *d, const weft_spec *in, uin
     st = weft__build_run(&build, d->op->lower, d->n_out);
     for (uint32_t i = 0; !st && i < d->n_out; i++) {
         char name[64];
-        weft__port_name(d->op->outputs ? d->op->outputs : "y", i, name);
+        weft__port_name(weft__op_outputs(d->op), i, name);
         if (build.out[i] == WEFT_NONE)
             st = weft_fail(WEFT_E_INTERNAL,
                            "lower() leaves result %s absent; an op without infer() must give all",

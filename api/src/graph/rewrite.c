@@ -177,7 +177,7 @@ static const char *reader_of(const weft__graph *graph, weft_val value)
 static weft_status check_absent(const weft__graph *graph, const weft__node *node,
                                 const weft_val *out)
 {
-    const char *outputs = node->op->outputs ? node->op->outputs : "y", *reader;
+    const char *outputs = weft__op_outputs(node->op), *reader;
     uint32_t least, most;
     weft__arity(outputs, &least, &most);
     for (uint32_t i = 0; i < node->n_out; i++) {
