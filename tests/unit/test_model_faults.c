@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <weft/train.h>
 #include "fixture.h"
+#include "near.h"
 #include "registry/internal.h"
 
 static weft_context *ctx;
@@ -179,10 +180,11 @@ static weft_status wrong_gradient(weft_build *b)
     return weft_out(b, 0, weft_op1(b, "faults.one", x));
 }
 
-#define LAYERS(X)                                                                                  \
-    X(aux_unread)                                                                                  \
-    X(aux_read) X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape) \
-        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data)      \
+#define LAYERS(X)                                                                             \
+    X(aux_unread)                                                                             \
+    X(aux_read)                                                                               \
+    X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape)        \
+        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data) \
             X(null_spec) X(null_variable) X(weak_gradient) X(wrong_gradient)
 #define CLASS(fn)                                                                         \
     static const weft_layer_class fn##_class = { .struct_size = sizeof(weft_layer_class), \
@@ -213,7 +215,7 @@ static int teardown(void **unused)
 
 /* ---- cases ---- */
 
-typedef enum { FINISH, OPEN, COMPILE, FINE } stage; /* which refuses; FINE: none */
+typedef enum { FINISH, OPEN, TRAIN, FINE } stage; /* which refuses; FINE: none */
 typedef struct fault {
     const char *cls;
     stage at;
@@ -227,6 +229,10 @@ static stage go(const char *cls, weft_status *st)
     weft_model *m = NULL;
     weft_session *s = NULL;
     stage at = FINISH;
+    float data[3] = { 0 };
+    weft_array given = { { WEFT_F32, 2, { 1, 3 } }, data };
+    const weft_array *arrays[] = { &given };
+    weft_data batch = { .x = arrays, .n_x = 1, .y = arrays, .n_y = 1 };
     n_builds = 0;
     assert_int_equal(weft_model_create(ctx, "m", &m), WEFT_OK);
     weft_tensor x = weft_input(m, "x", WEFT_F32, WEFT_SHAPE(3));
@@ -237,8 +243,9 @@ static stage go(const char *cls, weft_status *st)
         *st = weft_session_create(m, "cpu", NULL, &s);
     }
     if (!*st && weft_model_n_variables(m)) {
-        at = COMPILE;
+        at = TRAIN;
         *st = weft_session_compile(s, "optimizer=sgd loss=mse");
+        if (!*st) *st = weft_session_train_step(s, &batch, NULL);
     }
     weft_session_destroy(&s);
     weft_model_destroy(&m);
@@ -265,6 +272,8 @@ static void test_faults_are_told(void **unused)
         { "null_data", FINISH, WEFT_E_ARG, { "constant", "NULL", "culprit" } },
         { "null_spec", FINISH, WEFT_E_ARG, { "constant", "NULL", "culprit" } },
         { "null_variable", FINISH, WEFT_E_ARG, { "variable", "NULL", "culprit" } },
+        { "weak_gradient", FINE, WEFT_OK, { NULL } },
+        { "wrong_gradient", TRAIN, WEFT_E_SHAPE, { "faults.one", "f32[]", "culprit" } },
     };
     (void)unused;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
@@ -276,6 +285,27 @@ static void test_faults_are_told(void **unused)
             if (!strstr(weft_error(), faults[i].words[k]))
                 fail_msg("%s: no \"%s\" in: %s", faults[i].cls, faults[i].words[k], weft_error());
     }
+}
+
+static void test_a_weak_gradient_takes_the_dtype_of_its_value(void **unused)
+{
+    float data[3] = { 0 }, w[3];
+    weft_array x = { { WEFT_F32, 2, { 1, 3 } }, data }, v = { { WEFT_F32, 1, { 3 } }, w };
+    const weft_array *arrays[] = { &x };
+    weft_data batch = { .x = arrays, .n_x = 1, .y = arrays, .n_y = 1 };
+    weft_model *m = NULL;
+    weft_session *s = NULL;
+    (void)unused;
+    assert_int_equal(weft_model_create(ctx, "m", &m), WEFT_OK);
+    weft_output(m,
+                weft_apply(m, "weak_gradient", NULL, weft_input(m, "x", WEFT_F32, WEFT_SHAPE(3))));
+    if (weft_model_finish(m) || weft_session_create(m, "cpu", NULL, &s) ||
+        weft_session_compile(s, "optimizer=sgd(learning_rate=0.25) loss=mse") ||
+        weft_session_train_step(s, &batch, NULL) || weft_model_get_variable(m, 0, &v))
+        fail_msg("%s", weft_error());
+    assert_near(w[0], 0.75, 0); /* the gradient is 1, whatever comes in */
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
 }
 
 /* A model inside that sees another batch than where it was made is no fault of a layer's. */
@@ -316,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_faults_are_told),
+        cmocka_unit_test(test_a_weak_gradient_takes_the_dtype_of_its_value),
         cmocka_unit_test(test_a_model_inside_takes_other_batches),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
