@@ -180,12 +180,13 @@ static weft_status wrong_gradient(weft_build *b)
     return weft_out(b, 0, weft_op1(b, "faults.one", x));
 }
 
-#define LAYERS(X)                                                                             \
-    X(aux_unread)                                                                             \
-    X(aux_read)                                                                               \
-    X(aux_out) X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape)        \
-        X(other_batch) X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data) \
-            X(null_spec) X(null_variable) X(weak_gradient) X(wrong_gradient)
+#define LAYERS(X)                                                                           \
+    X(aux_unread)                                                                           \
+    X(aux_read)                                                                             \
+    X(aux_out)                                                                              \
+    X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape) X(other_batch)  \
+        X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data) X(null_spec) \
+            X(null_variable) X(weak_gradient) X(wrong_gradient)
 #define CLASS(fn)                                                                         \
     static const weft_layer_class fn##_class = { .struct_size = sizeof(weft_layer_class), \
                                                  .name = #fn,                             \
