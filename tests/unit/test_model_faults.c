@@ -180,30 +180,49 @@ static weft_status wrong_gradient(weft_build *b)
     return weft_out(b, 0, weft_op1(b, "faults.one", x));
 }
 
-#define LAYERS(X)                                                                           \
-    X(aux_unread)                                                                           \
-    X(aux_read)                                                                             \
-    X(aux_out)                                                                              \
-    X(nothing) X(bare) X(unknown) X(garbage) X(garbage_mask) X(other_shape) X(other_batch)  \
-        X(other_dtype) X(null_args) X(null_op) X(null_layer_args) X(null_data) X(null_spec) \
-            X(null_variable) X(weak_gradient) X(wrong_gradient)
-#define CLASS(fn)                                                                         \
-    static const weft_layer_class fn##_class = { .struct_size = sizeof(weft_layer_class), \
-                                                 .name = #fn,                             \
-                                                 .version = 1,                            \
-                                                 .min_version = 1,                        \
-                                                 .inputs = "x",                           \
-                                                 .outputs = "y",                          \
-                                                 .build = fn };
-LAYERS(CLASS)
-#define ENTRY(fn) &fn##_class,
-static const weft_layer_class *const layers[] = { LAYERS(ENTRY) NULL };
+static const struct layer {
+    const char *name;
+    weft_status (*build)(weft_build *);
+} layers[] = {
+    { "aux_unread", aux_unread },
+    { "aux_read", aux_read },
+    { "aux_out", aux_out },
+    { "nothing", nothing },
+    { "bare", bare },
+    { "unknown", unknown },
+    { "garbage", garbage },
+    { "garbage_mask", garbage_mask },
+    { "other_shape", other_shape },
+    { "other_batch", other_batch },
+    { "other_dtype", other_dtype },
+    { "null_args", null_args },
+    { "null_op", null_op },
+    { "null_layer_args", null_layer_args },
+    { "null_data", null_data },
+    { "null_spec", null_spec },
+    { "null_variable", null_variable },
+    { "weak_gradient", weak_gradient },
+    { "wrong_gradient", wrong_gradient },
+};
+enum { LAYERS = sizeof layers / sizeof *layers };
 
 static int setup(void **unused)
 {
-    static const weft_plugin plugin = { WEFT_PLUGIN_HEAD, "faults", .version = "1",
-                                        .layers = layers, .ops = ops };
+    static weft_layer_class class[LAYERS];
+    static const weft_layer_class *list[LAYERS + 1];
+    static const weft_plugin plugin = { WEFT_PLUGIN_HEAD, "faults", .version = "1", .layers = list,
+                                        .ops = ops };
     (void)unused;
+    for (size_t i = 0; i < LAYERS; i++) {
+        class[i] = (weft_layer_class){ .struct_size = sizeof *class,
+                                       .name = layers[i].name,
+                                       .version = 1,
+                                       .min_version = 1,
+                                       .inputs = "x",
+                                       .outputs = "y",
+                                       .build = layers[i].build };
+        list[i] = &class[i];
+    }
     return weft_context_create("plugin_path=\"" WEFT_TEST_PLUGINS "\"", &ctx) ||
            weft__register_plugin(ctx, &plugin);
 }
