@@ -42,17 +42,6 @@ static void multiply_and_divide(void **state)
     assert_non_null(strstr(weft_error(), "batch * batch has no exact form"));
     assert_int_equal(weft__dim_mul(INT64_MAX, 2, &r), WEFT_E_SHAPE);
     assert_int_equal(weft__dim_mul(INT64_C(1) << 32, -(INT64_C(1) << 31), &r), WEFT_E_SHAPE);
-    assert_int_equal(weft__dim_div(-6, 3, &r), WEFT_OK);
-    assert_true(r == -2);
-    assert_int_equal(weft__dim_div(-6, -3, &r), WEFT_OK);
-    assert_true(r == 2);
-    assert_int_equal(weft__dim_div(7, 2, &r), WEFT_E_SHAPE);
-    assert_non_null(strstr(weft_error(), "7 / 2"));
-    assert_int_equal(weft__dim_div(6, -3, &r), WEFT_E_SHAPE);
-    assert_int_equal(weft__dim_div(-3, 2, &r), WEFT_E_SHAPE);
-    assert_int_equal(weft__dim_div(3, 0, &r), WEFT_E_SHAPE);
-    assert_int_equal(weft__dim_div(ANY, 2, &r), WEFT_OK);
-    assert_true(r == ANY);
 }
 
 static void specs(void **state)

@@ -464,6 +464,40 @@ static void second_derivative(void **state)
     expect_numbers(g, at, want);
 }
 
+static void step(weft_build *b, void *user, const weft_val *carry, const weft_val *x,
+                 weft_val *carry_out, weft_val *y)
+{
+    (void)user, (void)y;
+    carry_out[0] = weft_mul(b, carry[0], x[0]);
+}
+
+/* What a loop saves for its gradient is no result that has one. */
+static void saved_carries(void **state)
+{
+    weft__graph *g = start(), *saving = NULL;
+    weft_val x = input(g, "x", SPEC(WEFT_F32, 4, 3)), c = input(g, "c", SPEC(WEFT_F32, 3)), end, dx;
+    weft__build b = { 0 };
+    weft_scan scan = { .struct_size = sizeof scan,
+                       .n_carry = 1,
+                       .n_x = 1,
+                       .carry0 = &c,
+                       .xs = &x,
+                       .body = step,
+                       .carry_end = &end };
+    (void)state;
+    assert_int_equal(weft__build_init(&b, &(weft__build_setup){ .graph = g }), WEFT_OK);
+    assert_int_equal(b.base.api->scan(&b.base, &scan), WEFT_OK);
+    weft__gradient_request r = { .of = &end, .wrt = &x, .n_of = 1, .n_wrt = 1, .grads = &dx };
+    assert_int_equal(weft__pass_differentiable(g, &r, &saving), WEFT_OK);
+    assert_int_equal(weft__gradient(saving, &r), WEFT_OK);
+    end = saving->node[0]->out[1];
+    assert_int_equal(weft__gradient(saving, &r), WEFT_E_INTERNAL);
+    assert_non_null(strstr(weft_error(), "saved carries"));
+    weft__build_finish(&b);
+    weft__graph_destroy(&saving);
+    weft__graph_destroy(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +515,7 @@ int main(void)
         cmocka_unit_test(allocation_failures),
         cmocka_unit_test(ties_and_zeros),
         cmocka_unit_test(second_derivative),
+        cmocka_unit_test(saved_carries),
     };
     return cmocka_run_group_tests(tests, test_open, test_close);
 }

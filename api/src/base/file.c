@@ -196,37 +196,3 @@ weft_status weft__file_open(const char *path, FILE **stream, uint64_t *size)
     *size = (uint64_t)info.st_size;
     return WEFT_OK;
 }
-
-weft_status weft__file_read(const char *path, size_t limit, void **bytes, size_t *n)
-{
-    FILE *stream = NULL;
-    char *data = NULL;
-    uint64_t size = 0;
-    weft_status st;
-    *bytes = NULL;
-    *n = 0;
-    if ((st = weft__file_open(path, &stream, &size))) goto out;
-    if (size > limit) {
-        st = weft_fail(WEFT_E_IO,
-                       "%s: has %llu bytes, more than the %zu that are read of such a file", path,
-                       (unsigned long long)size, limit);
-        goto out;
-    }
-    if (!(data = weft__alloc((size_t)size + 1))) {
-        st = WEFT_E_NOMEM;
-        goto out;
-    }
-    errno = 0;
-    *n = fread(data, 1, (size_t)size, stream);
-    if (ferror(stream)) {
-        st = fail_errno("read", path);
-        goto out;
-    }
-    data[*n] = 0; /* the file may have shrunk since */
-    *bytes = data;
-    data = NULL;
-out:
-    if (stream) fclose(stream);
-    weft__free(data);
-    return st;
-}

@@ -16,9 +16,6 @@ weft_status weft__file_create(const char *path, weft__file **file);
 weft_status weft__file_commit(
     weft__file **file); /* on failure the old file is untouched; *file is NULL after either */
 void weft__file_discard(weft__file **file); /* accepts NULL */
-/* The whole file, at most `limit` bytes; *bytes zero-terminated beyond its end. Release with
- * weft__free. */
-weft_status weft__file_read(const char *path, size_t limit, void **bytes, size_t *n);
 /* Opens a regular file for reading; *size is its size. */
 weft_status weft__file_open(const char *path, FILE **stream, uint64_t *size);
 #endif

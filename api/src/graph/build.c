@@ -87,9 +87,14 @@ static void clear(weft_val *outs, uint32_t n)
         outs[i] = 0;
 }
 
-/* The handles as values of the graph that is built, in new memory. */
-static weft_status take_all(weft__build *b, const weft_val *args, uint32_t n, weft_val **values)
+/* The handles as values of the graph that is built, in new memory. call, name: "op", "add". */
+static weft_status take_all(weft__build *b, const char *call, const char *name,
+                            const weft_val *args, uint32_t n, weft_val **values)
 {
+    if (!name) return weft_fail(WEFT_E_ARG, "%s: the name of %s() is NULL", b->what, call);
+    if (n && !args)
+        return weft_fail(WEFT_E_ARG, "%s: %s %.80s is given %u inputs, and the array is NULL",
+                         b->what, call, name, (unsigned)n);
     weft_val *v = weft__alloc_n(n, sizeof *v);
     weft_status st = v ? WEFT_OK : WEFT_E_NOMEM;
     for (uint32_t i = 0; i < n && !st; i++)
@@ -111,7 +116,7 @@ static weft_val api_op(weft_build *build, const char *op, const char *attrs, con
     weft_val v = 0, *in = NULL;
     clear(outs, n_outs);
     if (!may_build(b, "op")) return 0;
-    weft_status st = take_all(b, args, n, &in);
+    weft_status st = take_all(b, "op", op, args, n, &in);
     weft__op_request request = { .name = op,
                                  .attrs = attrs,
                                  .path = b->path,
@@ -142,7 +147,7 @@ static weft_val api_layer(weft_build *build, const char *layer_class, const char
         return 0;
     }
     weft_val v = 0, *in = NULL;
-    if (!keep(b, take_all(b, args, n, &in)))
+    if (!keep(b, take_all(b, "layer", layer_class, args, n, &in)))
         v = b->hooks->layer(b, layer_class, name, attrs, in, n, outs, n_outs);
     weft__free(in);
     if (!v) keep(b, WEFT_E_ARG);
@@ -158,6 +163,11 @@ static weft_val api_variable(weft_build *build, const char *name, const weft_spe
     if (!b->hooks || !b->hooks->variable) {
         keep(b, weft_fail(WEFT_E_UNSUPPORTED,
                           "%s: variable() is for layers: an op has no variables", b->what));
+        return 0;
+    }
+    if (!spec) {
+        keep(b, weft_fail(WEFT_E_ARG, "%s: the spec of variable \"%.80s\" is NULL", b->what,
+                          name ? name : ""));
         return 0;
     }
     weft_val v = b->hooks->variable(b, name, spec, initializer, flags);
@@ -250,6 +260,10 @@ static weft_val api_constant(weft_build *build, const weft_spec *spec, const voi
     weft__build *b = of(build);
     if (!may_build(b, "constant")) return 0;
     weft_val v = 0;
+    if (!spec) {
+        keep(b, weft_fail(WEFT_E_ARG, "%s: the spec of a constant is NULL", b->what));
+        return 0;
+    }
     if (keep(b, weft__graph_try_constant(b->graph, spec, data, 1, &v))) return 0;
     return weft__build_give(b->graph, v);
 }
@@ -468,9 +482,14 @@ void weft__arity(const char *inputs, uint32_t *least, uint32_t *most)
     }
 }
 
+const char *weft__op_outputs(const weft_op_class *op)
+{
+    return op->outputs ? op->outputs : "y";
+}
+
 uint32_t weft__op_results(const weft_op_class *op, uint32_t n_in)
 {
     uint32_t least, most;
-    weft__arity(op->outputs ? op->outputs : "y", &least, &most);
+    weft__arity(weft__op_outputs(op), &least, &most);
     return most == UINT32_MAX ? n_in : most;
 }

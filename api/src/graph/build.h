@@ -63,7 +63,7 @@ void weft__build_finish(weft__build *build);
  * the outermost graph are their numbers. */
 weft_val weft__build_give(const weft__graph *graph, weft_val value);
 /* The value of build->graph that the handle means; what lies around a body is captured. 0 and
- * WEFT_NONE stay. */
+ * WEFT_NONE stay; what is no handle at all is an error. */
 weft_status weft__build_take(weft__build *build, weft_val handle, weft_val *value);
 /* scan() of the builder. */
 weft_status weft__build_scan(weft__build *build, const weft_scan *scan);

@@ -55,7 +55,9 @@ weft_status weft__build_take(weft__build *build, weft_val handle, weft_val *valu
     while (from && from->tag != handle >> TAG_SHIFT)
         from = from->parent;
     *value = handle & ((1u << TAG_SHIFT) - 1);
-    if (from && !weft__graph_value(from, *value)->kind) return WEFT_OK; /* the op will say so */
+    if (from && !weft__graph_value(from, *value)->kind)
+        return weft_fail(WEFT_E_ARG, "%s: the handle %u is no value that the builder gave",
+                         build->what, (unsigned)handle);
     if (from) return bring(build->graph, from, *value, value);
     return weft_fail(WEFT_E_ARG,
                      "%s: a value of a loop's body is used outside of that body; hand it out as "

@@ -66,21 +66,6 @@ weft_status weft__dim_mul(int64_t a, int64_t b, int64_t *product)
     return WEFT_OK;
 }
 
-weft_status weft__dim_div(int64_t a, int64_t b, int64_t *quotient)
-{
-    if (a == WEFT_ANY || b == WEFT_ANY) {
-        *quotient = WEFT_ANY;
-        return WEFT_OK;
-    }
-    weft__dim_text x;
-    if (b == 0)
-        return weft_fail(WEFT_E_SHAPE, "%s cannot be divided by a dimension of size 0",
-                         weft__dim_show(a, &x));
-    if (a % b != 0 || (b < 0 && a > 0)) return fail_inexact(a, '/', b);
-    *quotient = a / b;
-    return WEFT_OK;
-}
-
 int weft__dim_equal(int64_t a, int64_t b)
 {
     return a == b || a == WEFT_ANY || b == WEFT_ANY;

@@ -6,7 +6,6 @@
 #include <weft/plugin.h>
 weft_status weft__dim_add(int64_t a, int64_t b, int64_t *sum);
 weft_status weft__dim_mul(int64_t a, int64_t b, int64_t *product);
-weft_status weft__dim_div(int64_t a, int64_t b, int64_t *quotient);  /* exact or refused */
 int weft__dim_equal(int64_t a, int64_t b);                           /* ANY equals everything */
 int weft__dim_known(int64_t a);                                      /* a number */
 int64_t weft__dim_at(int64_t a, int64_t batch);                      /* its value for that batch */

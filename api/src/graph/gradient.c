@@ -145,15 +145,18 @@ static weft_status run_gradient(backward *w, const weft__node *node, const weft_
     return st;
 }
 
-static weft_status give_parts(backward *w, const weft__node *node, const weft_val *din)
+static weft_status give_parts(backward *w, const weft__node *node, weft_val *din)
 {
     for (uint32_t i = 0; i < node->n_in; i++) {
         weft_val in = node->in[i];
         char name[64], what[192];
         weft_status st;
         if (in == WEFT_NONE || din[i] == WEFT_NONE || !(w->ways[in] & WEFT__LEADS)) continue;
+        if (weft__graph_spec(w->graph, in)->dtype != WEFT_F64 &&
+            (st = weft__graph_harden(w->graph, &din[i])))
+            return st;
         if (!weft__spec_equal(weft__graph_spec(w->graph, din[i]), weft__graph_spec(w->graph, in))) {
-            weft__input_name(node->op, i, name);
+            weft__port_name(node->op->inputs, i, name);
             snprintf(what, sizeof what, "input %s of op %.80s", name, node->op->name);
             return fail_spec(w->graph, what, din[i], in);
         }

@@ -220,6 +220,10 @@ weft_status weft__gradient_scan(weft__graph *graph, const weft__node *node, cons
         return weft_fail(WEFT_E_INTERNAL, "layer \"%s\": the loop does not save its carries",
                          node->path);
     w.n_y = node->n_out - 2 * w.scan.n_carry;
+    for (uint32_t i = w.scan.n_carry + w.n_y; i < node->n_out; i++)
+        if (dout[i] != WEFT_NONE) /* of a gradient that is differentiated again */
+            return weft_fail(WEFT_E_INTERNAL, "layer \"%s\": the saved carries have no gradient",
+                             node->path);
     w.carry0 = weft__alloc_n(n, sizeof *w.carry0);
     w.xs = weft__alloc_n(n, sizeof *w.xs);
     w.carry_end = weft__alloc_n(n, sizeof *w.carry_end);

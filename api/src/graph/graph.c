@@ -147,6 +147,9 @@ weft_status weft__graph_try_constant(weft__graph *graph, const weft_spec *spec, 
     if (n > PTRDIFF_MAX / size)
         return weft_fail(WEFT_E_NOMEM, "out of memory: a constant of %llu elements",
                          (unsigned long long)n);
+    if (n && !data)
+        return weft_fail(WEFT_E_ARG, "the data of a constant of %llu elements are NULL",
+                         (unsigned long long)n);
     if (!(value.data = weft__alloc(n * size))) return WEFT_E_NOMEM;
     if (n) memcpy(value.data, data, n * size);
     *result = add_value(graph, &value);
@@ -195,26 +198,42 @@ void weft__graph_drop_outputs(weft__graph *graph)
         weft__free(graph->output[--graph->n_outputs].name);
 }
 
-weft_val weft__graph_assigned(const weft__graph *graph, weft_val variable)
+/* What is assigned to the model's variable, or NULL. */
+static weft__assign *assignment(const weft__graph *graph, const void *variable)
 {
     for (size_t i = 0; i < graph->n_assigns; i++)
-        if (graph->assign[i].variable == variable) return graph->assign[i].value;
-    return variable;
+        if (graph->value[graph->assign[i].variable].variable == variable) return &graph->assign[i];
+    return NULL;
+}
+
+weft_val weft__graph_variable_now(weft__graph *graph, weft_val variable, const char *path)
+{
+    const weft__gvalue *v = &graph->value[variable];
+    const weft__assign *assign = assignment(graph, v->variable);
+    char attrs[24 * WEFT_MAX_RANK + 16] = "shape=";
+    if (!assign) return variable;
+    weft_ints_text(attrs + 6, sizeof attrs - 6, v->spec.dim, (uint32_t)v->spec.rank);
+    const weft_val value = assign->value;
+    weft__op_request reshape = {
+        .name = "reshape", .attrs = attrs, .path = path, .in = &value, .n_in = 1
+    };
+    weft_val now = weft__graph_op(graph, &reshape);
+    if (now) graph->value[now].variable = graph->value[variable].variable;
+    return now;
 }
 
 weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val value)
 {
-    weft__assign *again = NULL;
+    weft__assign *before;
     weft_status st;
     if ((st = check_value(graph, variable, "assign")) || (st = check_value(graph, value, "assign")))
         return st;
-    for (size_t i = 0; i < graph->n_assigns && !again; i++)
-        if (graph->value[variable].kind == WEFT__V_VARIABLE ? graph->assign[i].variable == variable
-                                                            : graph->assign[i].value == variable)
-            again = &graph->assign[i];
-    if (again) variable = again->variable;
-    if (graph->value[variable].kind != WEFT__V_VARIABLE)
-        return weft_fail(WEFT_E_ARG, "assign: only variables can be assigned to");
+    if (!graph->value[variable].variable)
+        return weft_fail(WEFT_E_ARG,
+                         "assign: only variables can be assigned to; the first argument must be "
+                         "what variable() gave");
+    before = assignment(graph, graph->value[variable].variable);
+    if (before) variable = before->variable;
     if (!weft__spec_equal(&graph->value[variable].spec, &graph->value[value].spec)) {
         weft__spec_text have, want;
         return weft_fail(WEFT_E_SHAPE, "assign: variable \"%s\" is %s, the value is %s",
@@ -222,8 +241,8 @@ weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val v
                          weft__spec_show(&graph->value[variable].spec, &want),
                          weft__spec_show(&graph->value[value].spec, &have));
     }
-    if (again) {
-        again->value = value;
+    if (before) {
+        before->value = value;
         return WEFT_OK;
     }
     if (weft__grow(&graph->assign, graph->n_assigns, &graph->cap_assigns, sizeof *graph->assign))

@@ -14,10 +14,12 @@ typedef struct weft__gvalue { /* number 1..n_values of its graph; 0 is "failed a
     weft_spec spec;
     /* RESULT: producer (0..) and which result. INPUT: which input */
     uint32_t node, index;
-    void *variable; /* VARIABLE: the model's weft__variable */
-    void *data;     /* CONST: dense data, owned by the graph */
-    char *name;     /* INPUT, VARIABLE: for people */
-    int weak;       /* CONST of rank 0 made by a layer: takes the other operand's dtype */
+    /* VARIABLE: the model's weft__variable. RESULT: the one that it stands for, or NULL; see
+     * weft__graph_variable_now. */
+    void *variable;
+    void *data; /* CONST: dense data, owned by the graph */
+    char *name; /* INPUT, VARIABLE: for people */
+    int weak;   /* CONST of rank 0 made by a layer: takes the other operand's dtype */
 } weft__gvalue;
 
 typedef struct weft__node {
@@ -82,10 +84,13 @@ typedef struct weft__op_request {
 weft_val weft__graph_op(weft__graph *graph, const weft__op_request *request);
 weft_status weft__graph_output(weft__graph *graph, const char *name, weft_val value);
 void weft__graph_drop_outputs(weft__graph *graph);
-/* variable: a variable, or what was assigned to it so far, which `value` then replaces. */
+/* The variable at this point of the graph: itself, or, once something is assigned to it, a value of
+ * its own that is the same as what was: two variables may be assigned one value, and each must be
+ * told from the other. 0 on failure. */
+weft_val weft__graph_variable_now(weft__graph *graph, weft_val variable, const char *path);
+/* variable: a variable, or what weft__graph_variable_now gave for it at some point. `value`
+ * replaces what was assigned to it before. */
 weft_status weft__graph_assign(weft__graph *graph, weft_val variable, weft_val value);
-/* What the variable will be after the run: what is assigned to it, or itself. */
-weft_val weft__graph_assigned(const weft__graph *graph, weft_val variable);
 const weft_spec *weft__graph_spec(const weft__graph *graph, weft_val value);
 /* Readers of each value, by nodes, outputs and assignments: n_values + 1 counts, by value
  * (weft__free). */

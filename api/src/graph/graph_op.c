@@ -98,7 +98,7 @@ static weft_status check_arity(weft__draft *d)
     for (uint32_t i = 0; i < d->n_in; i++) {
         char name[64];
         if (d->in[i] != WEFT_NONE || (i >= least && i < own)) continue;
-        weft__input_name(d->op, i, name);
+        weft__port_name(d->op->inputs, i, name);
         return weft_fail(WEFT_E_ARG, "input %s is absent, but it is not optional (%s)", name,
                          d->op->inputs);
     }
@@ -113,7 +113,7 @@ static weft_status fail_infer(const weft__draft *d, weft_status st)
     weft__text_add(&text, "%s (inputs: ", weft_error());
     for (uint32_t i = 0; i < d->n_in - d->n_extra; i++) {
         char name[64];
-        weft__input_name(d->op, i, name);
+        weft__port_name(d->op->inputs, i, name);
         weft__text_add(&text, "%s%s = ", i ? "; " : "", name);
         weft__graph_describe(d->graph, d->in[i], &text);
     }
@@ -141,8 +141,15 @@ static weft_status infer_by_lower(const weft__draft *d, const weft_spec *in, uin
     };
     if ((st = weft__build_init(&build, &setup))) goto out;
     st = weft__build_run(&build, d->op->lower, d->n_out);
-    for (uint32_t i = 0; !st && i < d->n_out; i++)
+    for (uint32_t i = 0; !st && i < d->n_out; i++) {
+        char name[64];
+        weft__port_name(weft__op_outputs(d->op), i, name);
+        if (build.out[i] == WEFT_NONE)
+            st = weft_fail(WEFT_E_INTERNAL,
+                           "lower() leaves result %s absent; an op without infer() must give all",
+                           name);
         d->outs[i] = *weft__graph_spec(graph, build.out[i]);
+    }
 out:
     weft__build_finish(&build);
     weft__graph_destroy(&graph);

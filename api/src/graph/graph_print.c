@@ -46,9 +46,9 @@ void weft__graph_describe(const weft__graph *graph, weft_val value, weft__text *
     weft__text_shape(text, &v->spec);
 }
 
-void weft__input_name(const weft_op_class *op, uint32_t i, char name[64])
+void weft__port_name(const char *list, uint32_t i, char name[64])
 {
-    const char *at = op->inputs ? op->inputs : "";
+    const char *at = list ? list : "";
     uint32_t n = i;
     for (const char *comma; n && (comma = strchr(at, ',')) != NULL; n--)
         at = comma + 1;

@@ -10,8 +10,6 @@ extern const weft_map_api weft__map_api;
  * dtype. */
 weft_status weft__map_type(const char *expr, const weft_dtype *in, const int *weak, uint32_t n_in,
                            weft_dtype *result);
-/* Canonical text of expr. */
-weft_status weft__map_canonical(const char *expr, weft__text *text);
 /* expr with every input k replaced by the text of `with[k]` (an expression over new inputs),
  * canonical. */
 weft_status weft__map_substitute(const char *expr, const char *const *with, uint32_t n_in,

@@ -141,16 +141,6 @@ void weft__map_print(weft__text *text, const weft__map_tree *tree, uint32_t node
     }
 }
 
-weft_status weft__map_canonical(const char *expr, weft__text *text)
-{
-    weft__map_tree tree = { 0 };
-    weft_status st = weft__map_parse(expr, &tree);
-    if (!st) weft__map_print(text, &tree, tree.root);
-    if (!st && text->failed) st = WEFT_E_NOMEM;
-    weft__map_tree_finish(&tree);
-    return st;
-}
-
 /* A copy of src's node in dst, with inputs replaced by the nodes with[number] of dst. */
 static weft_status copy_node(const weft__map_tree *src, uint32_t node, const uint32_t *with,
                              weft__map_tree *dst, uint32_t *copy)

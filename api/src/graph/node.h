@@ -30,8 +30,10 @@ int weft__graph_scalar(const weft__graph *graph, weft_val value, double *number)
 weft_status weft__graph_harden(weft__graph *graph, weft_val *value);
 /* "input image float32 (None, 3)", "result of conv1 float32 (None, 10)": for error texts. */
 void weft__graph_describe(const weft__graph *graph, weft_val value, weft__text *text);
-/* Name of input i of the op, "a" or "x[2]". */
-void weft__input_name(const weft_op_class *op, uint32_t i, char name[64]);
+/* Name of input or result i in a class's list of them (may be NULL): "a" or "x[2]". */
+void weft__port_name(const char *list, uint32_t i, char name[64]);
+/* Names of the op's results. */
+const char *weft__op_outputs(const weft_op_class *op);
 /* Results that the op has: names in its `outputs`; a variadic one has n_in. */
 uint32_t weft__op_results(const weft_op_class *op, uint32_t n_in);
 

@@ -160,6 +160,43 @@ static weft_status lower_then(weft__rewrite *rewrite, const weft__node *node, co
     return st;
 }
 
+/* Who reads the value: a layer's path, or the name of an output or variable. NULL: nobody. */
+static const char *reader_of(const weft__graph *graph, weft_val value)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        for (uint32_t k = 0; k < graph->node[i]->n_in; k++)
+            if (graph->node[i]->in[k] == value) return graph->node[i]->path;
+    for (size_t i = 0; i < graph->n_outputs; i++)
+        if (graph->output[i].value == value) return graph->output[i].name;
+    for (size_t i = 0; i < graph->n_assigns; i++)
+        if (graph->assign[i].value == value) return graph->value[graph->assign[i].variable].name;
+    return NULL;
+}
+
+/* A lowering may leave out results that are optional and that nobody reads. */
+static weft_status check_absent(const weft__graph *graph, const weft__node *node,
+                                const weft_val *out)
+{
+    const char *outputs = weft__op_outputs(node->op), *reader;
+    uint32_t least, most;
+    weft__arity(outputs, &least, &most);
+    for (uint32_t i = 0; i < node->n_out; i++) {
+        char name[64];
+        if (out[i] != WEFT_NONE) continue;
+        weft__port_name(outputs, i, name);
+        if (i < least)
+            return weft_fail(WEFT_E_INTERNAL,
+                             "op %s: lower() leaves result %s absent, which is not optional (%s)",
+                             node->op->name, name, outputs);
+        if ((reader = reader_of(graph, node->out[i])) != NULL)
+            return weft_fail(WEFT_E_UNSUPPORTED,
+                             "op %s: lower() leaves result %s absent, but \"%s\" reads it; a "
+                             "device must have a kernel for the op",
+                             node->op->name, name, reader);
+    }
+    return WEFT_OK;
+}
+
 static weft_status take_results(weft__rewrite *rewrite, const weft__node *node, const weft_val *out)
 {
     for (uint32_t i = 0; i < node->n_out; i++) {
@@ -202,6 +239,7 @@ weft_status weft__rewrite_lower(weft__rewrite *rewrite, uint32_t number)
     size_t where = weft__where_push("%s", *node->path ? node->path : "graph");
     st = weft__build_init(&build, &setup);
     if (!st) st = weft__build_run(&build, node->op->lower, node->n_out);
+    if (!st) st = check_absent(rewrite->src, node, build.out);
     if (!st) st = lower_then(rewrite, node, in + own, &build.out[0]);
     if (!st) st = take_results(rewrite, node, build.out);
     weft__where_pop(where);

@@ -7,26 +7,60 @@
 #include "graph/dim.h"
 #include "model/trace.h"
 
-/* Runs the layer in its place; the call must give as many results as when the model was built. */
-static weft_status run_layer(weft__lowering *lowering, const weft__layer *layer,
-                             const weft__run_request *run, weft__results *results)
+/* The spec as a call had it when the model was built, and as it is now, where WEFT_ANY may have
+ * become a number, and the batch another one. */
+static int same_spec(const weft_spec *before, const weft_spec *now, int64_t batch)
 {
-    const weft__call *call = run->call;
-    size_t where =
-        weft__where_push("layer \"%s\" (%s)", layer->name, weft__layer_class_name(layer));
-    weft_status st = weft__run_body(lowering, run, results);
-    if (st == WEFT_OK && results->n != call->n_out)
-        st = weft_fail(WEFT_E_INTERNAL,
-                       "build() gave %u results where it gave %u before; this is a fault of the "
-                       "plugin",
-                       (unsigned)results->n, (unsigned)call->n_out);
-    weft__where_pop(where);
-    return st;
+    int same = before->dtype == now->dtype && before->rank == now->rank;
+    for (int32_t i = 0; same && i < now->rank; i++) {
+        int64_t dim = before->dim[i];
+        if (dim < 0) dim = batch == WEFT_ANY ? WEFT_ANY : weft__dim_at(dim, batch);
+        same = weft__dim_equal(dim, now->dim[i]);
+    }
+    return same;
+}
+
+/* build() must give what it gave when the model was built. */
+static weft_status check_results(const weft__lowering *lowering, const weft_model *model,
+                                 const weft__call *call, int64_t batch,
+                                 const weft__results *results)
+{
+    if (results->n != call->n_out)
+        return weft_fail(WEFT_E_INTERNAL,
+                         "build() gave %u results where it gave %u before; this is a fault of the "
+                         "plugin",
+                         (unsigned)results->n, (unsigned)call->n_out);
+    for (uint32_t i = 0; i < results->n; i++) {
+        const weft_spec *before = &weft__tensor_at(model, call->first + i)->spec;
+        const weft_spec *now = weft__graph_spec(lowering->graph, results->val[i]);
+        weft__spec_text had, has;
+        if (same_spec(before, now, batch)) continue;
+        return weft_fail(WEFT_E_INTERNAL,
+                         "build() gave result %u as %s, where it gave %s before; this is a fault "
+                         "of the plugin",
+                         (unsigned)i, weft__spec_show(now, &has), weft__spec_show(before, &had));
+    }
+    return WEFT_OK;
+}
+
+/* What the model's batch is in the graph: another one, or a number, for a model inside. WEFT_ANY:
+ * there is none, or inputs have several. */
+static int64_t batch_of(const weft__lowering *lowering, const weft__inline_request *request)
+{
+    int64_t batch = WEFT_ANY;
+    for (size_t i = 0; i < request->model->n_inputs; i++) {
+        const weft_spec *own = &weft__tensor_at(request->model, request->model->input[i])->spec;
+        int64_t given = weft__graph_spec(lowering->graph, request->in[i])->dim[0];
+        if (!own->rank || own->dim[0] != WEFT_BATCH) continue;
+        if (batch != WEFT_ANY && given != batch) return WEFT_ANY;
+        batch = given;
+    }
+    return batch;
 }
 
 /* vals[id]: the graph's value of each tensor of the model. */
 static weft_status run_call(weft__lowering *lowering, const weft__inline_request *request,
-                            const weft__call_ref *ref, weft_val *vals)
+                            const weft__call_ref *ref, int64_t batch, weft_val *vals)
 {
     const weft__layer *layer = weft__layer_at(request->model, ref->layer);
     const weft__call *call = &layer->call[ref->call];
@@ -45,7 +79,11 @@ static weft_status run_call(weft__lowering *lowering, const weft__inline_request
                                   .n_in = call->n_in,
                                   .inference = call->inference,
                                   .depth = request->depth + 1 };
-        st = run_layer(lowering, layer, &run, &results);
+        size_t where =
+            weft__where_push("layer \"%s\" (%s)", layer->name, weft__layer_class_name(layer));
+        st = weft__run_body(lowering, &run, &results);
+        if (st == WEFT_OK) st = check_results(lowering, request->model, call, batch, &results);
+        weft__where_pop(where);
     }
     for (uint32_t i = 0; st == WEFT_OK && i < results.n; i++)
         vals[call->first + i] = results.val[i];
@@ -66,6 +104,23 @@ static weft_status run_constants(weft__lowering *lowering, const weft_model *mod
     return WEFT_OK;
 }
 
+/* Specs that the model runs on: WEFT_ANY may have become a number, the batch anything. */
+static weft_status check_inputs(const weft__lowering *lowering, const weft__inline_request *request)
+{
+    for (size_t i = 0; i < request->model->n_inputs; i++) {
+        const weft__tensor *t = weft__tensor_at(request->model, request->model->input[i]);
+        const weft_spec *given = weft__graph_spec(lowering->graph, request->in[i]);
+        int same = t->spec.dtype == given->dtype && t->spec.rank == given->rank;
+        for (int k = 0; same && k < given->rank; k++)
+            same = weft__dim_equal(t->spec.dim[k], given->dim[k]) || t->spec.dim[k] == WEFT_BATCH;
+        if (same) continue;
+        weft__spec_text want, have;
+        return weft_fail(WEFT_E_SHAPE, "input \"%s\" takes %s, it was given %s", t->name,
+                         weft__spec_show(&t->spec, &want), weft__spec_show(given, &have));
+    }
+    return WEFT_OK;
+}
+
 weft_status weft__run_model(weft__lowering *lowering, const weft__inline_request *request,
                             weft__results *results)
 {
@@ -74,9 +129,11 @@ weft_status weft__run_model(weft__lowering *lowering, const weft__inline_request
     if (!vals) return WEFT_E_NOMEM;
     for (size_t i = 0; i < model->n_inputs; i++)
         vals[model->input[i]] = request->in[i];
-    weft_status st = run_constants(lowering, model, vals);
+    const int64_t batch = batch_of(lowering, request);
+    weft_status st = check_inputs(lowering, request);
+    if (st == WEFT_OK) st = run_constants(lowering, model, vals);
     for (size_t i = 0; i < model->n_run && st == WEFT_OK; i++)
-        st = run_call(lowering, request, &model->call[model->run[i]], vals);
+        st = run_call(lowering, request, &model->call[model->run[i]], batch, vals);
     if (st == WEFT_OK) {
         results->n = (uint32_t)model->n_outputs;
         results->val = weft__alloc_n(model->n_outputs, sizeof *results->val);
@@ -88,28 +145,12 @@ weft_status weft__run_model(weft__lowering *lowering, const weft__inline_request
     return st;
 }
 
-/* A spec that the caller gives in place of the model's own: WEFT_ANY may have become a number. */
-static weft_status check_input(const weft__tensor *t, const weft_spec *given)
-{
-    int same = t->spec.dtype == given->dtype && t->spec.rank == given->rank;
-    for (int i = 0; same && i < given->rank; i++)
-        same = t->spec.dim[i] == given->dim[i] ||
-               (t->spec.dim[i] == WEFT_ANY && given->dim[i] >= 0) ||
-               (t->spec.dim[i] == WEFT_BATCH && given->dim[i] >= 0);
-    if (same) return WEFT_OK;
-    weft__spec_text want, have;
-    return weft_fail(WEFT_E_SHAPE, "input \"%s\" takes %s, it was given %s", t->name,
-                     weft__spec_show(&t->spec, &want), weft__spec_show(given, &have));
-}
-
 static weft_status declare_inputs(const weft_model *model, const weft__lower_request *request,
                                   weft__graph *graph, weft_val *in)
 {
     for (size_t i = 0; i < model->n_inputs; i++) {
         const weft__tensor *t = weft__tensor_at(model, model->input[i]);
         const weft_spec *spec = request && request->inputs ? &request->inputs[i] : &t->spec;
-        weft_status st = check_input(t, spec);
-        if (st) return st;
         in[i] = weft__graph_input(graph, t->name, spec);
         if (!in[i]) return WEFT_E_NOMEM;
     }

@@ -140,10 +140,6 @@ weft_context *weft__model_context(const weft_model *model)
 {
     return model->ctx;
 }
-uint64_t weft__model_seed(const weft_model *model)
-{
-    return model->store->seed;
-}
 
 weft_status weft__model_fail(weft_model *model, weft_status status)
 {

@@ -58,8 +58,6 @@ weft_status weft__model_pull(const weft_model *model, const void *user);
 /* WEFT_E_UNSUPPORTED if a layer that is not frozen has a regularizer or a constraint, which
  * training does not apply yet: it names both. */
 weft_status weft__model_check_training(const weft_model *model);
-/* The seed of the model's random streams. */
-uint64_t weft__model_seed(const weft_model *model);
 
 typedef struct weft__added { /* scalars that layers add to the loss; starts as { 0 } */
     weft_val *value;

@@ -147,10 +147,8 @@ static weft_val hook_variable(weft__build *b, const char *name, const weft_spec 
         while (root->parent)
             root = root->parent;
         result = weft__graph_variable(root, v, shown, &v->spec);
-        if (result)
-            result = weft__graph_assigned(root, result);
-        else
-            st = WEFT_E_NOMEM;
+        if (result) result = weft__graph_variable_now(root, result, r->path);
+        if (!result) st = WEFT_E_NOMEM;
     }
     weft__free(full);
     weft__free(shown);

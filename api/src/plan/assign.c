@@ -91,9 +91,11 @@ weft_status weft__layout_assign_homes(weft__layout *layout)
         candidate c = { graph->assign[i].variable, layout->base[graph->assign[i].value], NULL };
         const weft__gvalue *v = &graph->value[c.value];
         weft__home_request r = { .value = graph->assign[i].value };
+        int same;
         weft_status st;
         if (v->kind == WEFT__V_RESULT) c.node = graph->node[v->node];
         if (!may_write(layout, &c)) continue;
+        r.over_input = reads(layout, c.node, c.variable, &same);
         r.device = (uint32_t)c.node->device;
         if ((st = weft__locate(layout, c.variable, r.device, &r.at))) return st;
         if (weft__layout_settle(layout, r)) continue;

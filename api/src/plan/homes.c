@@ -73,6 +73,7 @@ const char *weft__layout_settle(weft__layout *layout, weft__home_request r)
 {
     const weft__node *node;
     const char *why;
+    const weft__view asked = r.at.view;
     int views = layout->plan->options.views;
     if (r.concat && !views) return "is copied: views=false";
     for (;; r.value = node->in[0]) {
@@ -86,6 +87,8 @@ const char *weft__layout_settle(weft__layout *layout, weft__home_request r)
         if (!views) return "is copied: views=false";
         if ((why = turn_around(layout, node, &r.at.view))) return why;
     }
+    if (r.over_input && !weft__view_same(&r.at.view, &asked))
+        return "would be written over an input that lies otherwise";
     if ((uint32_t)node->device != r.device) return "is made on another device";
     if (node->region && layout->graph->value[r.value].index < carries(node))
         return "is the last carry of a loop";

@@ -46,6 +46,7 @@ typedef struct weft__home_request {
     weft__place_at at;
     uint32_t concat, device; /* concat: as in weft__home */
     int still;
+    int over_input; /* the producer reads what lies there: it may write it as it lies alone */
 } weft__home_request;
 const char *weft__layout_settle(weft__layout *layout, weft__home_request request);
 weft_status weft__layout_concat_homes(weft__layout *layout);

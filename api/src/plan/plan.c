@@ -2,6 +2,8 @@
 #include "plan/plan.h"
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "graph/dim.h"
+#include "graph/node.h"
 #include "plan/step.h"
 
 /* May the fused op run where the op it grows from was placed? */
@@ -45,12 +47,43 @@ static weft_status place_rest(weft__graph *graph, weft__devices *devices, int st
     return st;
 }
 
+static int has_unknown(const weft_spec *spec)
+{
+    for (int32_t i = 0; i < spec->rank; i++)
+        if (spec->dim[i] == WEFT_ANY) return 1;
+    return 0;
+}
+
+/* All sizes are known when a graph is planned. One that is not comes from an infer() that gives
+ * WEFT_ANY for inputs of known sizes. */
+static weft_status check_sizes(const weft__graph *graph)
+{
+    weft_status st;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const weft__node *node = graph->node[i];
+        if (node->region && (st = check_sizes(node->region))) return st;
+        for (uint32_t k = 0; k < node->n_out; k++) {
+            const weft_spec *spec = &graph->value[node->out[k]].spec;
+            weft__spec_text text;
+            char name[64];
+            if (!has_unknown(spec)) continue;
+            weft__port_name(weft__op_outputs(node->op), k, name);
+            return weft_fail(WEFT_E_INTERNAL,
+                             "layer \"%s\": op %s gives result %s as %s, though the sizes of its "
+                             "inputs are known; this is a fault of its infer()",
+                             node->path, node->op->name, name, weft__spec_show(spec, &text));
+        }
+    }
+    return WEFT_OK;
+}
+
 weft_status weft__plan_graph(const weft__graph *source, weft__devices *devices,
                              const weft__plan_options *options, weft__graph **result)
 {
     weft__fuse_ask ask = { devices, may_fuse };
     weft__graph *graph = NULL, *next = NULL;
-    weft_status st;
+    weft_status st = check_sizes(source);
+    if (st) return st;
     if (options->f64 && (st = weft__pass_f64(source, &graph))) return st;
     if ((st = weft__place(graph ? graph : source, devices, options->strict, &next))) goto out;
     advance(&graph, next);
@@ -63,6 +96,7 @@ weft_status weft__plan_graph(const weft__graph *source, weft__devices *devices,
         advance(&graph, next);
     }
     if ((st = place_rest(graph, devices, options->strict, -1))) goto out;
+    if ((st = check_sizes(graph))) goto out; /* of what ops were lowered to */
     *result = graph;
     graph = NULL;
 out:

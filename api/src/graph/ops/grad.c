@@ -79,10 +79,3 @@ weft_val weft__grad_pad(weft_build *b, weft_val value, const int64_t *low, const
                     weft_ints_text(front, sizeof front, low, (uint32_t)rank),
                     weft_ints_text(behind, sizeof behind, high, (uint32_t)rank));
 }
-
-weft_val weft__grad_zeros(weft_build *b, const weft_spec *spec)
-{
-    const weft_spec one = { spec->dtype, 1, { 1 } }; /* of rank 0 it would be weakly typed */
-    const double zero = 0;                           /* all bits 0 in every dtype */
-    return weft__grad_broadcast(b, b->api->constant(b, &one, &zero), spec);
-}

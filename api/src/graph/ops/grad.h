@@ -20,6 +20,4 @@ weft_val weft__grad_slice(weft_build *b, weft_val value, const int64_t *begin,
 /* Zeros around it: low[i] in front along axis i, high[i] behind. */
 weft_val weft__grad_pad(weft_build *b, weft_val value, const int64_t *low, const int64_t *high,
                         int32_t rank);
-/* Zeros of that spec, of rank 1 or more. */
-weft_val weft__grad_zeros(weft_build *b, const weft_spec *spec);
 #endif

@@ -96,7 +96,7 @@ static weft_val extend(weft_build *b, weft_val v, int32_t axis, int64_t begin, c
         return 0;
     }
     rest.dim[axis] = x->dim[axis] - rest.dim[axis];
-    const weft_val in[] = { v, weft__grad_zeros(b, &rest) };
+    const weft_val in[] = { v, weft_zeros(b, &rest) };
     snprintf(attrs, sizeof attrs, "axis=%d", (int)axis);
     return b->api->op(b, "concat", attrs, in, 2, NULL, 0);
 }
