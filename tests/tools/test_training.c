@@ -171,6 +171,34 @@ static void test_fit(void **state)
     assert_non_null(strstr(at, "\"saved\": null }\n"));
 }
 
+/* A signal ends the training after the batch; what was learned is there. */
+static void test_signal(void **state)
+{
+    char text[4096], *config;
+    FILE *file;
+
+    (void)state;
+    remove("stopped.keras");
+    remove("stopped.json");
+    assert_int_equal(
+        program_run("fit " ALL "--epochs 1000000 --json -o stopped.keras > stopped.json & p=$!; "
+                    "until grep -q loss stopped.json 2>&1; do kill -0 $p || break; sleep 0.05; "
+                    "done; kill -TERM $p; wait $p",
+                    text, sizeof text),
+        128 + 15);
+    if (!holds_words(text, "weft: fit: stopped by SIGTERM after |of 1000000 epochs; what was "
+                           "learned until then is kept"))
+        fail_msg("%s", text);
+    config = saved_compile_config("stopped.keras");
+    free(config);
+    assert_non_null(file = fopen("stopped.json", "r"));
+    fseek(file, -30, SEEK_END);
+    text[fread(text, 1, 30, file)] = 0;
+    fclose(file);
+    assert_non_null(strstr(text, "\"saved\": \"stopped.keras\" }\n"));
+    program_says(0, "evaluate stopped.keras " IMAGES TABLES LABELS "-d cpu", "loss");
+}
+
 /* JSON is whole whatever happens, and says what. */
 static void test_json_failure(void **state)
 {
@@ -302,17 +330,12 @@ static void test_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_fit_usage),
-        cmocka_unit_test(test_output),
-        cmocka_unit_test(test_arrays),
-        cmocka_unit_test(test_fit),
-        cmocka_unit_test(test_evaluate),
-        cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_trained),
-        cmocka_unit_test(test_json_failure),
-        cmocka_unit_test(test_spellings),
-        cmocka_unit_test(test_control_characters),
+        cmocka_unit_test(test_usage),     cmocka_unit_test(test_fit_usage),
+        cmocka_unit_test(test_output),    cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_fit),       cmocka_unit_test(test_evaluate),
+        cmocka_unit_test(test_plan),      cmocka_unit_test(test_trained),
+        cmocka_unit_test(test_signal),    cmocka_unit_test(test_json_failure),
+        cmocka_unit_test(test_spellings), cmocka_unit_test(test_control_characters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

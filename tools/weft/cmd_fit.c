@@ -1,4 +1,5 @@
 /* weft fit MODEL -x NAME=FILE.npy... -y FILE.npy --loss NAME -o FILE: trains a model. */
+#include <signal.h>
 #include <stdio.h>
 #include "training.h"
 
@@ -7,8 +8,16 @@ typedef struct fit {
     const char *output;
     uint64_t epochs;
     weft_fit_options options;
-    uint32_t printed; /* epochs, as JSON */
+    uint32_t done; /* epochs */
 } fit;
+
+/* Signals that end the training well, with what it has learned until then. */
+static const struct {
+    int number;
+    const char *name;
+} stop_signals[] = { { SIGINT, "SIGINT" }, { SIGTERM, "SIGTERM" }, { SIGHUP, "SIGHUP" } };
+enum { STOP_SIGNALS = sizeof stop_signals / sizeof *stop_signals };
+static volatile sig_atomic_t stop_signal; /* 0: none came */
 
 static int parse(int argc, char **argv, fit *f)
 {
@@ -65,16 +74,37 @@ static int check_output(const fit *f)
     return tool_check_output("fit", f->t.ctx, f->output);
 }
 
-static weft_status print_epoch(void *user, weft_epoch *epoch)
+static weft_status on_epoch(void *user, weft_epoch *epoch)
 {
     fit *f = user;
 
-    printf("%s\n    { \"epoch\": %u, \"seconds\": %.3f, \"logs\": ", f->printed++ ? "," : "",
-           (unsigned)epoch->number, epoch->seconds);
-    training_print_json(epoch->logs);
-    printf(" }");
-    fflush(stdout);
+    if (f->t.json) {
+        printf("%s\n    { \"epoch\": %u, \"seconds\": %.3f, \"logs\": ", f->done ? "," : "",
+               (unsigned)epoch->number, epoch->seconds);
+        training_print_json(epoch->logs);
+        printf(" }");
+        fflush(stdout);
+    }
+    f->done = epoch->number;
     return WEFT_OK;
+}
+
+static void on_signal(int number)
+{
+    stop_signal = number;
+}
+
+/* A second signal ends the program at once. A reader that goes away (`| head`) is no reason to
+ * lose what was learned. */
+static void catch_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal }, old;
+
+    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        if (!sigaction(stop_signals[i].number, NULL, &old) && old.sa_handler != SIG_IGN)
+            sigaction(stop_signals[i].number, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* Whole JSON also after a failure. */
@@ -88,24 +118,44 @@ static void end_json(const fit *f, int code, double seconds)
     printf(" }\n");
 }
 
+static int save(const fit *f)
+{
+    if (f->output && (weft_model_set_note(f->t.model, WEFT_NOTE_COMPILE, f->t.compiled) ||
+                      weft_model_save(f->t.model, f->output)))
+        return tool_fail();
+    return TOOL_OK;
+}
+
+/* Shells give 128 + the signal for a program that one has ended. */
+static int tell_signal(const fit *f)
+{
+    int number = stop_signal, i = 0;
+
+    if (!number) return TOOL_OK;
+    while (i < STOP_SIGNALS - 1 && stop_signals[i].number != number)
+        i++;
+    fprintf(stderr, "weft: fit: stopped by %s after %u of %u epochs; %s\n", stop_signals[i].name,
+            (unsigned)f->done, (unsigned)f->options.epochs,
+            f->output ? "what was learned until then is kept" : "nothing is kept without -o");
+    return 128 + number;
+}
+
 static int train(fit *f)
 {
     double start = tool_seconds();
-    int code = TOOL_OK;
+    int code;
 
     f->options.epochs = (uint32_t)f->epochs;
     f->options.batch_size = f->t.batch_size;
     f->options.progress = f->t.json ? stderr : stdout;
-    if (f->t.json) {
-        f->options.on_epoch = print_epoch;
-        f->options.user = f;
-        printf("{ \"epochs\": [");
-    }
-    if (weft_session_fit(f->t.session, &f->t.data, &f->options, NULL) ||
-        (f->output && (weft_model_set_note(f->t.model, WEFT_NOTE_COMPILE, f->t.compiled) ||
-                       weft_model_save(f->t.model, f->output))))
-        code = tool_fail();
+    f->options.on_epoch = on_epoch;
+    f->options.user = f;
+    f->options.stop = &stop_signal;
+    catch_signals();
+    if (f->t.json) printf("{ \"epochs\": [");
+    code = weft_session_fit(f->t.session, &f->t.data, &f->options, NULL) ? tool_fail() : save(f);
     if (f->t.json) end_json(f, code, tool_seconds() - start);
+    if (!code) code = tell_signal(f);
     if (code || f->t.json) return code;
     if (f->output) printf("%s -> %s\n", weft_model_name(f->t.model), f->output);
     printf("%.3f s\n", tool_seconds() - start);
@@ -141,7 +191,8 @@ const tool_verb tool_fit = {
     "      --seed N            of the shuffling (0)\n"
     "  -o, --output FILE       where the trained model is written (.keras), with how it was\n"
     "                          trained; none: it is not kept\n"
-    "      --json              for programs: the numbers of each epoch; and, if it failed, why\n\n"
+    "      --json              for programs: the numbers of each epoch; and, if it failed, why\n"
+    "  Ctrl-C                  ends the training after the batch, and writes the file\n\n"
     "example: weft fit model.keras -x image=a.npy -x tabular=b.npy -y y.npy --epochs 5 "
     "--loss binary_crossentropy --metrics accuracy --validation-split 0.2 -o trained.keras\n",
     run
