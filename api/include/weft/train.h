@@ -8,7 +8,7 @@ extern "C" {
 #endif
 
 /* Makes the session ready to train and to evaluate. attrs is attribute text:
- *   optimizer=adam         sgd, adam, or with attributes: Adam(learning_rate=0.01 beta_1=0.9
+ *   optimizer=adam         sgd, adam, none, or with attributes: Adam(learning_rate=0.01 beta_1=0.9
  *                          beta_2=0.999 epsilon=1e-7), SGD(learning_rate=0.01 momentum=0.9
  *                          nesterov=true); the defaults are Keras's
  *   loss=mse               mse, mae, binary_crossentropy, categorical_crossentropy,
@@ -19,6 +19,8 @@ extern "C" {
  *   metrics=accuracy       accuracy (by the shape of the output, as in Keras), binary_accuracy,
  *                          categorical_accuracy, sparse_categorical_accuracy, mse, mae; or a list.
  *                          Each for every output
+ * Without an optimizer it only evaluates, also what has nothing to train. A regularizer that Keras
+ * would add to the loss is refused (WEFT_E_UNSUPPORTED), and for training a constraint.
  * What is trainable is what is not frozen now. One session at a time may be compiled for a model,
  * or for models that share layers; WEFT_E_ARG names the model if there is another one. Compiling
  * again starts again: with a new optimizer, the weights as they are. */

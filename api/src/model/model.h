@@ -53,9 +53,9 @@ void weft__model_release(const weft_model *model, const void *user);
 uint64_t weft__model_wrote(const weft_model *model);
 /* Values that others hold come home; the holder `user` itself (may be NULL) is not asked. */
 weft_status weft__model_pull(const weft_model *model, const void *user);
-/* WEFT_E_UNSUPPORTED if a layer that is not frozen has a regularizer or a constraint, which
- * training does not apply yet: it names both. */
-weft_status weft__model_check_training(const weft_model *model);
+/* WEFT_E_UNSUPPORTED if a layer has a regularizer that Keras adds to the loss, as Weft does not
+ * yet, or, for training, a constraint, which no step applies yet: it names both. */
+weft_status weft__model_check_applied(const weft_model *model, int training);
 /* The seed of the model's random streams. */
 uint64_t weft__model_seed(const weft_model *model);
 

@@ -173,9 +173,9 @@ static weft_status make_variables(const weft_model *model, weft__trainer *t)
     const weft_spec sums = { WEFT_F32, 1, { t->names.n + 1 } };
     weft_status st;
     if ((st = weft__slots_create(&t->slots))) return st;
-    if ((st = weft__pack_create(model, t->slots, &t->pack))) return st;
     if ((st = weft__slots_add(t->slots, "sums", &sums, "zeros", &t->sums))) return st;
     if (!t->has_optimizer) return WEFT_OK;
+    if ((st = weft__pack_create(model, t->slots, &t->pack))) return st;
     return weft__optimizer_slots(&t->optimizer, t->slots, t->pack->flat->spec.dim[0]);
 }
 
@@ -185,12 +185,12 @@ static weft_status make(const weft_model *model, const weft__attrs *attrs, weft_
     weft__named named;
     weft_status st;
     if ((st = check_known(attrs))) return st;
-    if ((st = weft__model_check_training(model))) return st;
     if (optimizer && optimizer->kind != WEFT__NONE) {
         if ((st = named_of(optimizer, "optimizer", &named))) return st;
         if ((st = weft__optimizer_make(&named, &t->optimizer))) return st;
         t->has_optimizer = 1;
     }
+    if ((st = weft__model_check_applied(model, t->has_optimizer))) return st;
     if ((st = read_goals(model, attrs, t)) || (st = make_names(model, t))) return st;
     return make_variables(model, t);
 }

@@ -142,11 +142,13 @@ static weft_status build_training(making *m)
 static weft_status lower(making *m, const weft_spec *inputs, int training)
 {
     weft__lower_request request = { .inputs = inputs, .training = training, .added = &m->added };
-    weft__graph *plain = NULL;
-    weft_status st = weft__model_lower(m->session->model, &request, &plain);
-    if (!st) st = weft__pack_apply(m->trainer->pack, plain, m->added.value, m->added.n, &m->graph);
-    weft__graph_destroy(&plain);
-    return st;
+    const weft__pack *pack = m->trainer->pack;
+    weft__graph *packed = NULL;
+    weft_status st = weft__model_lower(m->session->model, &request, &m->graph);
+    if (st || !pack) return st;
+    if ((st = weft__pack_apply(pack, m->graph, m->added.value, m->added.n, &packed))) return st;
+    advance(&m->graph, packed);
+    return WEFT_OK;
 }
 
 weft_status weft__train_graph(weft_session *session, weft__purpose purpose, const weft_spec *inputs,

@@ -14,8 +14,8 @@ typedef struct weft__output_goal { /* what is asked of one output of the model *
 
 typedef struct weft__trainer {
     weft__slots *slots;
+    int has_optimizer; /* without one it evaluates, and has no pack */
     weft__pack *pack;
-    int has_optimizer;
     weft__optimizer optimizer;
     weft__output_goal *goal; /* one per output of the model */
     uint32_t n_goals;

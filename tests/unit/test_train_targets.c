@@ -1,0 +1,70 @@
+/* What the targets of a step are checked for before it: data, class numbers, shapes. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "train_harness.h"
+
+enum { N = 2, F = 3, CLASSES = 4 };
+static float x[N * F] = { 1, 2, 3, 4, 5, 6 };
+
+static weft_model *classifier(void)
+{
+    weft_model *m = train_model("classifier", 1);
+    weft_output(m, weft_apply(m, "Dense", "units=4 activation=softmax name=o",
+                              weft_input(m, "x", WEFT_F32, WEFT_SHAPE(F))));
+    return train_finished(m);
+}
+
+static weft_status try_step(weft_session *s, weft_array *y, weft_logs *logs)
+{
+    weft_array ax = train_array(x, F32(N, F));
+    const weft_array *xs[] = { &ax }, *ys[] = { y };
+    return weft_session_train_step(s, &(weft_data){ xs, ys, 1, 1 }, logs);
+}
+
+static void refuse(weft_session *s, weft_array *y, weft_status st, const char *words)
+{
+    assert_int_equal(try_step(s, y, NULL), st);
+    if (!strstr(weft_error(), words)) fail_msg("%s", weft_error());
+}
+
+/* ---- pointers ---- */
+
+static void test_no_data(void **state)
+{
+    weft_model *m = classifier();
+    weft_array one_hot = train_array(NULL, F32(N, CLASSES)), numbers = train_array(NULL, F32(N));
+    (void)state;
+    weft_session *s = train_compiled(m, "cpu", "optimizer=sgd loss=mse");
+    refuse(s, &one_hot, WEFT_E_ARG, "targets of output \"o\": the array has no data");
+    weft_session_destroy(&s);
+    s = train_compiled(m, "cpu", "optimizer=sgd loss=sparse_categorical_crossentropy");
+    refuse(s, &numbers, WEFT_E_ARG, "targets of output \"o\": the array has no data");
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
+static void test_nowhere_for_the_rate(void **state)
+{
+    weft_model *m = classifier();
+    weft_session *s = train_compiled(m, "cpu", "optimizer=sgd loss=mse");
+    (void)state;
+    assert_int_equal(weft_session_learning_rate(s, NULL), WEFT_E_ARG);
+    if (!strstr(weft_error(), "weft_session_learning_rate")) fail_msg("%s", weft_error());
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_data),
+        cmocka_unit_test(test_nowhere_for_the_rate),
+    };
+    return cmocka_run_group_tests(tests, train_setup, train_teardown);
+}
