@@ -36,6 +36,8 @@ static weft_status shape_target(const weft_session *session, uint32_t i, const w
     for (int32_t k = 0; k < rank && fits; k++)
         fits = want.dim[k] == WEFT_ANY || have.dim[k] == weft__dim_at(want.dim[k], batch);
     if (!fits || !weft_dtype_size(have.dtype)) return fail_target(name, &want, &have);
+    if (!array->data && weft_array_count(array))
+        return weft_fail(WEFT_E_ARG, "targets of output \"%s\": the array has no data", name);
     *shaped = *array;
     shaped->spec = want;
     shaped->spec.dtype = have.dtype;
@@ -246,6 +248,9 @@ weft_status weft_session_learning_rate(const weft_session *session, double *rate
     weft__variable *variable;
     float value;
     weft_status st = rate_of(session, &variable);
+    if (!st && !rate)
+        st = weft_fail(WEFT_E_ARG, "weft_session_learning_rate: nowhere to put the rate; pass a "
+                                   "pointer");
     if (!st) st = weft__variable_read(variable, &value);
     if (!st) *rate = (double)value;
     return st;
