@@ -60,11 +60,43 @@ static void test_nowhere_for_the_rate(void **state)
     weft_model_destroy(&m);
 }
 
+/* ---- class numbers ---- */
+
+static void test_classes(void **state)
+{
+    static const float bad[] = { NAN, INFINITY, -INFINITY, -1, -0.5f, 1.7f, 4, 1e30f };
+    static const char *const words[] = { "class nan",  "class inf", "class -inf", "class -1",
+                                         "class -0.5", "class 1.7", "class 4",    "class 1e+30" };
+    weft_model *m = classifier();
+    weft_session *s =
+        train_compiled(m, "cpu", "optimizer=sgd loss=sparse_categorical_crossentropy");
+    float numbers[N] = { 3, -0.f };
+    weft_array y = train_array(numbers, F32(N));
+    (void)state;
+    if (try_step(s, &y, NULL)) fail_msg("%s", weft_error());
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[64];
+        numbers[1] = bad[i];
+        snprintf(text, sizeof text, "%s of sample 1", words[i]);
+        refuse(s, &y, WEFT_E_ARG, text);
+    }
+    double wide = NAN, *pair = (double[]){ 0, wide };
+    refuse(s, &(weft_array){ { WEFT_F64, 1, { N } }, pair }, WEFT_E_ARG, "class nan of sample 1");
+    int64_t whole[N] = { INT64_MIN, 0 };
+    refuse(s, &(weft_array){ { WEFT_I64, 1, { N } }, whole }, WEFT_E_ARG, "of sample 0");
+    whole[0] = 3;
+    if (try_step(s, &(weft_array){ { WEFT_I64, 1, { N } }, whole }, NULL))
+        fail_msg("%s", weft_error());
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_data),
         cmocka_unit_test(test_nowhere_for_the_rate),
+        cmocka_unit_test(test_classes),
     };
     return cmocka_run_group_tests(tests, train_setup, train_teardown);
 }

@@ -29,8 +29,9 @@ WEFT_EXPORT weft_status weft_session_compile(weft_session *session, const char *
 /* Samples and what the model should make of them: arrays in the order of the model's inputs and
  * outputs, all with the same first dimension, the number of samples. Targets have the shape of the
  * output, of any dtype that converts; a last dimension of 1 may be left out. Sparse crossentropy
- * takes class numbers: the output's shape without its last dimension. The arrays are the caller's,
- * who may change them after the call. */
+ * takes class numbers: the output's shape without its last dimension, whole numbers of any dtype
+ * (Keras cuts 1.7 to 1; here it is refused). The arrays are the caller's, who may change them after
+ * the call. */
 typedef struct weft_data {
     const weft_array *const *x, *const *y;
     uint32_t n_x, n_y;

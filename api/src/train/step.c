@@ -1,6 +1,7 @@
 /* One batch: arrays checked, the plan for their sizes found, run; and the sums that steps leave on
  * the device. */
 #include <inttypes.h>
+#include <math.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
@@ -46,17 +47,18 @@ static weft_status shape_target(const weft_session *session, uint32_t i, const w
     return WEFT_OK;
 }
 
+/* As double, which a float that is no whole number survives, and NaN. */
 static weft_status check_class(const char *name, const weft_array *classes, int64_t n)
 {
     weft_array *numbers = NULL;
-    weft_status st = weft_array_convert(classes, WEFT_I64, &numbers);
+    weft_status st = weft_array_convert(classes, WEFT_F64, &numbers);
     for (uint64_t i = 0; !st && i < weft_array_count(numbers); i++) {
-        int64_t c = ((const int64_t *)numbers->data)[i];
-        if (c < 0 || c >= n)
-            st = weft_fail(WEFT_E_ARG,
-                           "targets of output \"%s\": class %" PRId64 " of sample %" PRIu64
-                           " is out of range; the output has the classes 0 to %" PRId64,
-                           name, c, i, n - 1);
+        double c = ((const double *)numbers->data)[i];
+        if (c >= 0 && c < (double)n && c == floor(c)) continue;
+        st = weft_fail(WEFT_E_ARG,
+                       "targets of output \"%s\": class %g of sample %" PRIu64
+                       " is none; the output has the classes 0 to %" PRId64 ", whole numbers",
+                       name, c, i, n - 1);
     }
     weft_array_destroy(&numbers);
     return st;
