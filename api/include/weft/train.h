@@ -38,7 +38,7 @@ typedef struct weft_data {
 } weft_data;
 
 /* Named numbers: "loss", then, with several outputs, "<output>_loss", then metrics. Means over the
- * samples. */
+ * samples, without the positions that the output's mask leaves out. */
 enum { WEFT_MAX_LOGS = 64 };
 typedef struct weft_logs {
     uint32_t n, reserved;

@@ -201,6 +201,11 @@ uint64_t weft__model_generation(const weft_model *model)
     return sum;
 }
 
+int weft__model_masks(const weft_model *model, uint32_t i)
+{
+    return weft__tensor_at(model, model->output[i].tensor)->masked;
+}
+
 static int ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);

@@ -155,6 +155,8 @@ weft_status weft__model_lower(const weft_model *model, const weft__lower_request
     }
     for (uint32_t i = 0; i < results.n && st == WEFT_OK; i++)
         st = weft__graph_output(lowering.graph, model->output[i].name, results.val[i]);
+    for (uint32_t i = 0; i < results.n && request && request->masks; i++)
+        request->masks[i] = weft__mask_of(&lowering, lowering.graph, results.val[i]);
     if (st == WEFT_OK && lowering.random) st = count_step(&lowering);
     if (st == WEFT_OK) {
         *graph = lowering.graph;

@@ -56,6 +56,8 @@ weft_status weft__model_pull(const weft_model *model, const void *user);
 /* WEFT_E_UNSUPPORTED if a layer has a regularizer that Keras adds to the loss, as Weft does not
  * yet, or, for training, a constraint, which no step applies yet: it names both. */
 weft_status weft__model_check_applied(const weft_model *model, int training);
+/* Does output i have a mask? */
+int weft__model_masks(const weft_model *model, uint32_t i);
 /* The seed of the model's random streams. */
 uint64_t weft__model_seed(const weft_model *model);
 
@@ -69,6 +71,7 @@ typedef struct weft__lower_request {
     weft__added *added; /* NULL: they are dropped */
     const weft_spec
         *inputs; /* n_inputs specs: WEFT_ANY replaced by numbers; NULL = as the model has them */
+    weft_val *masks; /* takes the outputs' masks, or WEFT_NONE; NULL: nobody wants them */
 } weft__lower_request;
 /* The model's graph: inputs and outputs in the model's order, variables by weft__variable, node
  * paths by layer. */

@@ -114,6 +114,7 @@ static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, 
     if (!st) st = named_of(item(losses, i), "loss", &named);
     if (!st) st = weft__loss_make(&named, &goal->loss);
     if (!st) st = weft__loss_target(&goal->loss, &goal->output, &target);
+    goal->masked = !st && weft__model_masks(model, i);
     if (!st) st = read_weight(attrs, i, t->n_goals, &goal->loss.weight);
     if (!st) st = read_metrics(goal, weft__attrs_get(attrs, "metrics"));
     weft__where_pop(where);
@@ -168,9 +169,23 @@ static weft_status make_names(const weft_model *model, weft__trainer *t)
     return st;
 }
 
+/* Losses are means over samples; metrics over what the output's mask leaves of them. */
+static void make_counts(weft__trainer *t)
+{
+    uint32_t n = 1 + (t->n_goals > 1 ? t->n_goals : 0), samples = t->names.n;
+    t->n_sums = samples + 1;
+    for (uint32_t k = 0; k < n; k++)
+        t->count[k] = samples;
+    for (uint32_t i = 0; i < t->n_goals; i++) {
+        t->goal[i].count = t->goal[i].masked ? t->n_sums++ : samples;
+        for (uint32_t k = 0; k < t->goal[i].n_metrics; k++)
+            t->count[n++] = t->goal[i].count;
+    }
+}
+
 static weft_status make_variables(const weft_model *model, weft__trainer *t)
 {
-    const weft_spec sums = { WEFT_F32, 1, { t->names.n + 1 } };
+    const weft_spec sums = { WEFT_F32, 1, { t->n_sums } };
     weft_status st;
     if ((st = weft__slots_create(&t->slots))) return st;
     if ((st = weft__slots_add(t->slots, "sums", &sums, "zeros", &t->sums))) return st;
@@ -192,6 +207,7 @@ static weft_status make(const weft_model *model, const weft__attrs *attrs, weft_
     }
     if ((st = weft__model_check_applied(model, t->has_optimizer))) return st;
     if ((st = read_goals(model, attrs, t)) || (st = make_names(model, t))) return st;
+    make_counts(t);
     return make_variables(model, t);
 }
 

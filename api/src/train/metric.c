@@ -1,4 +1,5 @@
-/* Metrics, with Keras's formulas (metrics/accuracy_metrics.py): means over all samples. */
+/* Metrics, with Keras's formulas (metrics/accuracy_metrics.py): means over all samples and
+ * elements that no mask leaves out. */
 #include <string.h>
 #include "base/fail.h"
 #include "train/parts.h"
@@ -8,9 +9,9 @@ static weft_val op2(weft__build *b, const char *name, weft_val x, weft_val y)
     return weft_op2(&b->base, name, x, y);
 }
 
-static weft_val share(weft__build *b, weft_val truths)
+static weft_val equal(weft__build *b, weft_val x, weft_val y)
 {
-    return weft__mean_all(b, weft_op1(&b->base, "f32", truths));
+    return weft_op1(&b->base, "f32", op2(b, "eq", x, y));
 }
 
 static weft_val best(weft__build *b, weft_val x)
@@ -22,33 +23,33 @@ static weft_val best(weft__build *b, weft_val x)
 static weft_val binary(weft__build *b, weft_val y, weft_val p)
 {
     weft_val yes = op2(b, "gt", p, weft_scalar(&b->base, 0.5));
-    return share(b, op2(b, "eq", y, weft_op1(&b->base, "f32", yes)));
+    return equal(b, y, weft_op1(&b->base, "f32", yes));
 }
 
 static weft_val categorical(weft__build *b, weft_val y, weft_val p)
 {
-    return share(b, op2(b, "eq", best(b, y), best(b, p)));
+    return equal(b, best(b, y), best(b, p));
 }
 
 static weft_val sparse(weft__build *b, weft_val y, weft_val p)
 {
-    return share(b, op2(b, "eq", weft_op1(&b->base, "i64", y), best(b, p)));
+    return equal(b, weft_op1(&b->base, "i64", y), best(b, p));
 }
 
 static weft_val mse(weft__build *b, weft_val y, weft_val p)
 {
-    return weft__mean_all(b, weft_op1(&b->base, "square", op2(b, "sub", y, p)));
+    return weft_op1(&b->base, "square", op2(b, "sub", y, p));
 }
 
 static weft_val mae(weft__build *b, weft_val y, weft_val p)
 {
-    return weft__mean_all(b, weft_op1(&b->base, "abs", op2(b, "sub", y, p)));
+    return weft_op1(&b->base, "abs", op2(b, "sub", y, p));
 }
 
 typedef struct row {
     const char *name, *other; /* other: an alias */
     int sparse;               /* takes class numbers */
-    weft_val (*build)(weft__build *, weft_val y, weft_val p);
+    weft_val (*values)(weft__build *, weft_val y, weft_val p);
 } row;
 static const row rows[] = {
     { "binary_accuracy", "BinaryAccuracy", 0, binary },
@@ -63,7 +64,7 @@ weft_status weft__metric_make(const char *name, const weft_spec *output, int spa
                               weft__metric *metric)
 {
     const row *found = NULL;
-    *metric = (weft__metric){ .build = NULL };
+    *metric = (weft__metric){ .values = NULL };
     snprintf(metric->name, sizeof metric->name, "%s", name);
     if (!strcmp(name, "accuracy") || !strcmp(name, "acc")) {
         int one = output->rank > 0 && output->dim[output->rank - 1] == 1;
@@ -82,6 +83,12 @@ weft_status weft__metric_make(const char *name, const weft_spec *output, int spa
                          "chooses by itself",
                          found->name, found->sparse ? "class numbers" : "targets like the output",
                          sparse_targets ? "class numbers" : "targets like the output");
-    metric->build = found->build;
+    metric->values = found->values;
     return WEFT_OK;
+}
+
+weft_val weft__metric_build(weft__build *build, const weft__metric *metric, const weft__judged *of)
+{
+    weft_val values = metric->values(build, of->y, of->p);
+    return weft__mean_all(build, weft__masked(build, values, of->weights));
 }

@@ -210,7 +210,7 @@ void weft__train_names(const weft_session *session, weft_logs *logs)
 
 weft_status weft__train_reset(weft_session *session)
 {
-    static const float zero[WEFT_MAX_LOGS + 1];
+    static const float zero[WEFT__MAX_SUMS];
     pthread_mutex_lock(&session->lock);
     weft_status st = weft__devices_set(session->devices, session->trainer->sums, zero);
     pthread_mutex_unlock(&session->lock);
@@ -219,7 +219,7 @@ weft_status weft__train_reset(weft_session *session)
 
 weft_status weft__train_logs(weft_session *session, weft_logs *logs)
 {
-    float sums[WEFT_MAX_LOGS + 1];
+    float sums[WEFT__MAX_SUMS];
     const weft__trainer *t = session->trainer;
     pthread_mutex_lock(&session->lock);
     weft_status st = weft__devices_pull(session->devices, t->sums);
@@ -228,7 +228,7 @@ weft_status weft__train_logs(weft_session *session, weft_logs *logs)
     if (st) return st;
     *logs = t->names;
     for (uint32_t i = 0; i < logs->n; i++)
-        logs->value[i] = sums[logs->n] > 0 ? (double)(sums[i] / sums[logs->n]) : 0;
+        logs->value[i] = sums[t->count[i]] > 0 ? (double)(sums[i] / sums[t->count[i]]) : 0;
     return WEFT_OK;
 }
 

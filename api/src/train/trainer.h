@@ -10,6 +10,8 @@ typedef struct weft__output_goal { /* what is asked of one output of the model *
     weft__metric *metric;
     uint32_t n_metrics;
     weft_spec output; /* as the model has it */
+    int masked;
+    uint32_t count; /* which of the sums its metrics are divided by */
 } weft__output_goal;
 
 typedef struct weft__trainer {
@@ -19,9 +21,15 @@ typedef struct weft__trainer {
     weft__optimizer optimizer;
     weft__output_goal *goal; /* one per output of the model */
     uint32_t n_goals;
-    weft_logs names;      /* values are 0 */
-    weft__variable *sums; /* f32: of each log the sum over samples, then how many there were */
+    weft_logs names; /* values are 0 */
+    /* f32: of each log the sum over samples; then how many there were; then for each output with a
+     * mask how many it leaves */
+    weft__variable *sums;
+    uint32_t n_sums;
+    uint32_t count[WEFT_MAX_LOGS]; /* which of the sums a log's is divided by */
 } weft__trainer;
+enum { WEFT__MAX_SUMS = 2 * WEFT_MAX_LOGS + 1 }; /* outputs are fewer than logs */
+
 /* The graph of a step or of an evaluation: session->make_graph. */
 weft_status weft__train_graph(weft_session *session, weft__purpose purpose, const weft_spec *inputs,
                               weft__graph **graph);
