@@ -164,8 +164,9 @@ static weft__plan *plan_f64(runner *r, const weft__graph *graph)
 
 static void run(runner *r, weft__plan *plan, weft_array **outputs)
 {
-    must(weft__plan_run(plan, &(weft__plan_call){ NULL, (const weft_array *const *)r->c->in,
-                                                  outputs, r->c->batch }),
+    must(weft__plan_run(plan, &(weft__plan_call){ .inputs = (const weft_array *const *)r->c->in,
+                                                  .outputs = outputs,
+                                                  .batch = r->c->batch }),
          r->c);
 }
 

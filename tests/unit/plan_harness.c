@@ -229,8 +229,9 @@ void plan_run_random(weft__plan *plan, int64_t batch, uint64_t seed, weft_array 
             for (uint64_t k = 0; k < weft_array_count(inputs[i]); k++)
                 x[k] = (double)(float)x[k];
         }
-    if (weft__plan_run(
-            plan, &(weft__plan_call){ NULL, (const weft_array *const *)inputs, outputs, batch }))
+    if (weft__plan_run(plan, &(weft__plan_call){ .inputs = (const weft_array *const *)inputs,
+                                                 .outputs = outputs,
+                                                 .batch = batch }))
         fail_msg("%s", weft_error());
     for (size_t i = 0; i < plan->graph->n_inputs; i++)
         weft_array_destroy(&inputs[i]);

@@ -413,7 +413,8 @@ static void expect_numbers(weft__graph *g, const float *x, const float *want)
     weft__plan *plan = NULL;
     assert_int_equal(weft__devices_open(test_ctx, "cpu", 1, &cpu), WEFT_OK);
     if (weft__plan_create(g, cpu, &options, &plan)) fail_msg("%s", weft_error());
-    if (weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, 1 }))
+    if (weft__plan_run(plan,
+                       &(weft__plan_call){ .inputs = inputs, .outputs = outputs, .batch = 1 }))
         fail_msg("%s", weft_error());
     for (uint64_t i = 0; i < weft_array_count(outputs[0]); i++)
         if (((float *)outputs[0]->data)[i] != want[i])

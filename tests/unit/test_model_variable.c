@@ -254,7 +254,7 @@ static void *read_much(void *user)
         int same = 1;
         for (int k = 1; k < 100; k++)
             same &= v[k] == first;
-        weft__model_read_unlock(m);
+        weft__model_unlock(m);
         if (!same) return m;
     }
     return NULL;

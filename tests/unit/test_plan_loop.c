@@ -309,7 +309,9 @@ static void test_carries_that_move(void **state)
             arrays[i] = (weft_array){ specs[i], data[i] };
             in[i] = &arrays[i];
         }
-        if (weft__plan_run(plan, &(weft__plan_call){ NULL, (const weft_array *const *)in, out, 2 }))
+        if (weft__plan_run(plan, &(weft__plan_call){ .inputs = (const weft_array *const *)in,
+                                                     .outputs = out,
+                                                     .batch = 2 }))
             fail_msg("%s", weft_error());
         assert_memory_equal(out[0]->data, data[t & 1 ? 2 : 1], 4 * sizeof(float));
         assert_memory_equal(out[1]->data, data[t & 1 ? 1 : 2], 4 * sizeof(float));

@@ -62,7 +62,8 @@ static void run(weft__plan *plan, float *x, float *y, float *sum, int64_t batch)
                out = { { WEFT_F32, 2, { batch, 4 } }, y };
     weft_array out2 = { { WEFT_F32, 1, { batch } }, sum }, *outputs[] = { &out, &out2 };
     const weft_array *inputs[] = { &in };
-    if (weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, batch }))
+    if (weft__plan_run(plan,
+                       &(weft__plan_call){ .inputs = inputs, .outputs = outputs, .batch = batch }))
         fail_msg("%s", weft_error());
 }
 
@@ -182,12 +183,17 @@ static void test_failed_run(void **state)
     small_graph();
     plan = plan_make(&s, devices, NULL);
     fake_backend.fail_run = 1;
-    assert_int_equal(weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, 1 }),
-                     WEFT_E_DEVICE);
+    assert_int_equal(
+        weft__plan_run(plan,
+                       &(weft__plan_call){ .inputs = inputs, .outputs = outputs, .batch = 1 }),
+        WEFT_E_DEVICE);
     assert_string_equal(weft_error(), "the fake was told to fail");
     assert_null(outputs[0]);
     assert_null(outputs[1]);
-    assert_int_equal(weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, 1 }), WEFT_OK);
+    assert_int_equal(
+        weft__plan_run(plan,
+                       &(weft__plan_call){ .inputs = inputs, .outputs = outputs, .batch = 1 }),
+        WEFT_OK);
     weft_array_destroy(&outputs[0]);
     weft_array_destroy(&outputs[1]);
     weft__plan_destroy(&plan);
@@ -213,7 +219,9 @@ static void test_no_memory(void **state)
         size_t live = weft__alloc_live();
         weft__alloc_fail_at(n);
         st = weft__plan_create(s.graph, devices, &options, &plan);
-        if (!st) st = weft__plan_run(plan, &(weft__plan_call){ NULL, inputs, outputs, 1 });
+        if (!st)
+            st = weft__plan_run(
+                plan, &(weft__plan_call){ .inputs = inputs, .outputs = outputs, .batch = 1 });
         weft__alloc_fail_at(0);
         if (st) assert_null(outputs[0]);
         weft_array_destroy(&outputs[0]);

@@ -144,7 +144,11 @@ void forward_close(forward *f)
 
 void forward_run(forward *f, const weft_array *x, weft_array **outputs)
 {
-    weft__plan_call call = { f->model, &x, outputs, x->spec.dim[0] };
+    weft__plan_call call = { .model = f->model,
+                             .inputs = &x,
+                             .outputs = outputs,
+                             .batch = x->spec.dim[0],
+                             .generation = weft__model_generation(f->model) };
     memset(outputs, 0, weft_model_n_outputs(f->model) * sizeof *outputs);
     must(weft__plan_run(f->plan, &call), "forward");
 }

@@ -17,8 +17,9 @@ typedef struct weft_session weft_session;
  *   fuse=false      no fusing, for looking closer
  *   views=false     every movement copies
  *
- * Threads: one thread at a time a session; many sessions a model. The model may be destroyed
- * before. */
+ * Threads: one thread at a time a session; many sessions a model. While one of them trains, a run
+ * of another uses the weights of one step, none older than the last that was finished when it was
+ * called. The model may be destroyed before. */
 WEFT_EXPORT weft_status weft_session_create(weft_model *model, const char *devices,
                                             const char *options, weft_session **session);
 WEFT_EXPORT void weft_session_destroy(weft_session **session);

@@ -180,14 +180,21 @@ weft_status weft_model_set_seed(weft_model *model, uint64_t seed)
     return WEFT_OK;
 }
 
+/* stores are sorted by address, so that two models with some in common never wait for each other in
+ * a ring */
 void weft__model_read_lock(const weft_model *model)
 {
-    /* by address, so that two models with stores in common never wait for each other in a ring */
     for (size_t i = 0; i < model->n_stores; i++)
         pthread_rwlock_rdlock(&model->stores[i]->lock);
 }
 
-void weft__model_read_unlock(const weft_model *model)
+void weft__model_write_lock(const weft_model *model)
+{
+    for (size_t i = 0; i < model->n_stores; i++)
+        pthread_rwlock_wrlock(&model->stores[i]->lock);
+}
+
+void weft__model_unlock(const weft_model *model)
 {
     for (size_t i = model->n_stores; i > 0; i--)
         pthread_rwlock_unlock(&model->stores[i - 1]->lock);

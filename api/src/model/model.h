@@ -21,31 +21,33 @@ typedef struct weft__variable {
 /* A session whose runs assign variables holds values that the model's data lacks until they are
  * pulled: by whoever reads them. */
 typedef struct weft__holder {
-    /* Brings the newer values home by weft__variable_land; from any thread. */
+    /* Brings the newer values home, all of them at once; from any thread. */
     weft_status (*pull)(void *user);
     void *user; /* NULL = nobody */
 } weft__holder;
 
 weft_context *weft__model_context(const weft_model *model);
 weft_model *weft__model_ref(weft_model *model); /* weft_model_destroy drops it */
-/* Shared by readers of variables' data (sessions uploading), exclusive for writers. */
+/* All variables of the model (and of those inside it) at one moment: shared by readers of their
+ * data (sessions uploading), exclusive for a session whose values come home. */
 void weft__model_read_lock(const weft_model *model);
-void weft__model_read_unlock(const weft_model *model);
+void weft__model_write_lock(const weft_model *model);
+void weft__model_unlock(const weft_model *model);
 /* Grows whenever any variable of the model (or of one inside it) is written: a quick "nothing
- * changed". */
+ * changed". Values that a holder has written come home later than it grows: whoever remembers it
+ * reads it before weft__model_pull. */
 uint64_t weft__model_generation(const weft_model *model);
 /* Variable i of a finished model (the order of weft_model_variable), borrowed; NULL if there is
  * none. */
 weft__variable *weft__model_variable_at(const weft_model *model, uint32_t i);
-/* Copies the whole value in or out, taking the lock itself: never between read_lock and
- * read_unlock. */
+/* Copies the whole value in or out, taking the lock itself: never between lock and unlock. */
 weft_status weft__variable_write(weft__variable *variable, const void *data);
 weft_status weft__variable_read(weft__variable *variable, void *data);
-/* The variable's new value from a device, under its lock, unless somebody has written it since the
- * generation that the device's value came from. Its generation grows, the model's does not: that
- * did when the device wrote it. *generation: the new one; as it was if nothing was done. */
-weft_status weft__variable_land(weft__variable *variable, uint64_t expected, const void *data,
-                                uint64_t *generation);
+/* The variable's new value from a device, unless somebody has written it since the generation that
+ * the device's value came from. Its generation grows, the model's does not: that did when the
+ * device wrote it. *generation: that one; then the new one. 1 if it was done. Under the model's
+ * write lock; for a variable of a session's own, under the session's lock. */
+int weft__variable_land(weft__variable *variable, const void *data, uint64_t *generation);
 /* One holder a model at a time, of all variables in it. */
 weft_status weft__model_claim(const weft_model *model, const weft__holder *holder);
 void weft__model_release(const weft_model *model, const void *user);

@@ -73,10 +73,8 @@ void weft__pack_destroy(weft__pack **pack)
 int weft__pack_stale(const weft__pack *pack)
 {
     int stale = 0;
-    weft__model_read_lock(pack->model);
     for (size_t i = 0; i < pack->n; i++)
         stale |= pack->part[i]->generation != pack->seen[i];
-    weft__model_read_unlock(pack->model);
     return stale;
 }
 
@@ -94,13 +92,11 @@ void weft__pack_gather(weft__pack *pack)
     if (changed) pack->flat->generation++;
 }
 
-weft_status weft__pack_scatter(weft__pack *pack)
+void weft__pack_scatter(weft__pack *pack)
 {
-    weft_status st = WEFT_OK;
-    for (size_t i = 0; i < pack->n && !st; i++)
-        st = weft__variable_land(pack->part[i], pack->seen[i],
-                                 (const float *)pack->flat->data + pack->offset[i], &pack->seen[i]);
-    return st;
+    for (size_t i = 0; i < pack->n; i++)
+        weft__variable_land(pack->part[i], (const float *)pack->flat->data + pack->offset[i],
+                            &pack->seen[i]);
 }
 
 /* ---- in graphs ---- */

@@ -29,12 +29,13 @@ typedef struct weft__pack {
 /* Of what is trainable now. WEFT_E_ARG if nothing is, _DTYPE if one is not float32. */
 weft_status weft__pack_create(const weft_model *model, weft__slots *slots, weft__pack **pack);
 void weft__pack_destroy(weft__pack **pack);
-/* Has somebody written a part since it was gathered? */
+/* Has somebody written a part since it was gathered? Under the model's read lock. */
 int weft__pack_stale(const weft__pack *pack);
 /* Parts that were written go into flat's data. Under the model's read lock. */
 void weft__pack_gather(weft__pack *pack);
-/* flat's data goes into the parts, but for those that somebody has written since. */
-weft_status weft__pack_scatter(weft__pack *pack);
+/* flat's data goes into the parts, but for those that somebody has written since. Under the model's
+ * write lock. */
+void weft__pack_scatter(weft__pack *pack);
 /* The graph with views of flat in place of the parts. values (n of them) become those of the new
  * graph. */
 weft_status weft__pack_apply(const weft__pack *pack, const weft__graph *graph, weft_val *values,

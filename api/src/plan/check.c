@@ -252,7 +252,7 @@ static weft_status check_device(weft__checker *c, const subject *s, const char *
     if ((st = weft__plan_graph(s->graph, c->devices, &options, &graph))) goto out;
     weft__model_read_lock(s->model);
     st = weft__check_graph(c, graph, s->inputs);
-    weft__model_read_unlock(s->model);
+    weft__model_unlock(s->model);
 out:
     weft__graph_destroy(&graph);
     weft__devices_close(&c->devices);

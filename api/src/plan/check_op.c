@@ -81,7 +81,8 @@ static weft_status run(weft__plan *plan, const weft__trial *trial, const weft_ar
     if (!present) return WEFT_E_NOMEM;
     for (uint32_t i = 0; i < trial->n_in; i++)
         if (trial->in[i].value) present[n++] = in ? in[i] : trial->in[i].value;
-    st = weft__plan_run(plan, &(weft__plan_call){ NULL, present, results, trial->batch });
+    st = weft__plan_run(
+        plan, &(weft__plan_call){ .inputs = present, .outputs = results, .batch = trial->batch });
     weft__free(present);
     return st;
 }

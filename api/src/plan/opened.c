@@ -278,44 +278,78 @@ int weft__devices_wrote(weft__devices *devices, weft__copy *copy)
     return others;
 }
 
-static weft_status pull(weft__devices *devices, weft__device *device, weft__copy *copy)
+int weft__devices_newer(const weft__devices *devices)
 {
-    weft_array *array = NULL, *converted = NULL;
+    int newer = 0;
+    for (uint32_t i = 0; i < devices->n; i++)
+        for (size_t k = 0; k < devices->device[i].n_copies; k++)
+            newer |= devices->device[i].copy[k]->newer;
+    return newer;
+}
+
+static weft_status read_copy(const weft__device *device, weft__copy *copy)
+{
+    weft_dtype wanted = copy->variable->spec.dtype;
     weft_spec spec = copy->variable->spec;
+    weft_array *array = NULL;
     weft_status st;
     spec.dtype = copy->dtype;
     if ((st = weft__array_create_raw(&spec, &array))) goto out;
     if ((st = device->backend->read(device->dev, copy->buffer.buf, 0, array->data,
                                     copy->buffer.bytes)))
         goto out;
-    if (copy->dtype != copy->variable->spec.dtype &&
-        (st = weft_array_convert(array, copy->variable->spec.dtype, &converted)))
-        goto out;
-    uint64_t generation = copy->generation - 1; /* as weft__device_upload counts */
-    if ((st = weft__variable_land(copy->variable, generation,
-                                  converted ? converted->data : array->data, &generation)))
-        goto out;
-    copy->newer = 0;
-    if (copy->generation == generation + 1) goto out; /* whoever wrote it since then is right */
-    copy->generation = generation + 1;
-    if (devices->pack && copy->variable == devices->pack->flat)
-        st = weft__pack_scatter(devices->pack);
+    if (copy->dtype != wanted) {
+        st = weft_array_convert(array, wanted, &copy->home);
+    } else {
+        copy->home = array;
+        array = NULL;
+    }
 out:
     weft_array_destroy(&array);
-    weft_array_destroy(&converted);
     return st;
 }
 
-weft_status weft__devices_pull(weft__devices *devices, const weft__variable *variable)
+/* Whoever has written the variable since is right: then the copy is out of date. */
+static void land(weft__devices *devices, weft__copy *copy)
+{
+    uint64_t generation = copy->generation - 1; /* as weft__device_upload counts */
+    copy->newer = 0;
+    if (!weft__variable_land(copy->variable, copy->home->data, &generation)) return;
+    copy->generation = generation + 1;
+    if (devices->pack && copy->variable == devices->pack->flat) weft__pack_scatter(devices->pack);
+}
+
+/* Of one variable, or of all (NULL). Devices may take their time, so that they are read before the
+ * lock is taken. */
+static weft_status pull(weft__devices *devices, const weft_model *model,
+                        const weft__variable *variable)
 {
     weft_status st = WEFT_OK;
     for (uint32_t i = 0; i < devices->n; i++)
         for (size_t k = 0; k < devices->device[i].n_copies && !st; k++) {
             weft__copy *copy = devices->device[i].copy[k];
             if (copy->newer && (!variable || copy->variable == variable))
-                st = pull(devices, &devices->device[i], copy);
+                st = read_copy(&devices->device[i], copy);
         }
+    if (model) weft__model_write_lock(model);
+    for (uint32_t i = 0; i < devices->n; i++)
+        for (size_t k = 0; k < devices->device[i].n_copies; k++) {
+            weft__copy *copy = devices->device[i].copy[k];
+            if (copy->home && !st) land(devices, copy);
+            weft_array_destroy(&copy->home);
+        }
+    if (model) weft__model_unlock(model);
     return st;
+}
+
+weft_status weft__devices_pull(weft__devices *devices, const weft_model *model)
+{
+    return weft__devices_newer(devices) ? pull(devices, model, NULL) : WEFT_OK;
+}
+
+weft_status weft__devices_pull_own(weft__devices *devices, const weft__variable *variable)
+{
+    return pull(devices, NULL, variable);
 }
 
 weft_status weft__devices_set(weft__devices *devices, weft__variable *variable, const void *data)

@@ -15,6 +15,7 @@ typedef struct weft__copy { /* a variable on a device, in the dtype that the gra
     uint64_t generation; /* of the data that is there; 0 = none yet */
     int newer;           /* a run has written it: the model does not have that yet */
     weft__buffer buffer;
+    weft_array *home; /* while values come home: what it holds, in the variable's dtype */
 } weft__copy;
 
 enum { WEFT__MAX_ARENAS = 16 };
@@ -65,8 +66,13 @@ weft_status weft__device_upload(weft__device *device, weft__copy *copy);
 /* A run has written the copy: other devices' copies of the variable, if there are any (then 1), are
  * out of date. */
 int weft__devices_wrote(weft__devices *devices, weft__copy *copy);
-/* Copies that are newer than the variables' data go there: of one variable, or of all (NULL). */
-weft_status weft__devices_pull(weft__devices *devices, const weft__variable *variable);
+/* Is any copy newer than its variable's data? */
+int weft__devices_newer(const weft__devices *devices);
+/* All copies that are newer than their variables' data go there, under the model's write lock:
+ * readers see those of one moment. */
+weft_status weft__devices_pull(weft__devices *devices, const weft_model *model);
+/* So does the copy of that variable, one of the session's own. */
+weft_status weft__devices_pull_own(weft__devices *devices, const weft__variable *variable);
 /* Forgets the copies of all variables, and the pack: no plan that uses them is left. */
 void weft__devices_drop_copies(weft__devices *devices);
 /* The variable, one of the session's own, gets the data (of its dtype), and its copies do;

@@ -107,6 +107,7 @@ typedef struct weft__plan_call {
     const weft_array *const *inputs;
     weft_array **outputs;
     int64_t batch;
+    uint64_t generation; /* the model's, read before its holder's values came home */
 } weft__plan_call;
 weft_status weft__plan_run(weft__plan *plan, const weft__plan_call *call);
 uint64_t weft__plan_concat_bytes(const weft__plan *plan, int64_t batch);

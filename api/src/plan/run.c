@@ -97,16 +97,34 @@ static weft_status upload(weft__plan *plan)
     return st;
 }
 
-/* A variable that another device of the session has assigned comes through the model; and before
- * somebody else's values join the device's in the pack, those come home. */
-static weft_status fetch(weft__plan *plan)
+/* Must values come home before others are uploaded? A variable that another device of the session
+ * has assigned comes through the model; and the pack is to join what its device has with what
+ * somebody else has set. */
+static int must_pull(const weft__plan *plan)
 {
-    weft__pack *pack = plan->devices->pack;
-    if (pack && weft__pack_stale(pack)) return weft__devices_pull(plan->devices, NULL);
+    const weft__pack *pack = plan->devices->pack;
+    if (!weft__devices_newer(plan->devices)) return 0;
+    if (pack && weft__pack_stale(pack)) return 1;
     for (size_t i = 1; i < plan->n_slots; i++)
-        if (plan->slot[i].kind == WEFT__SLOT_VARIABLE && !plan->slot[i].copy->generation)
-            return weft__devices_pull(plan->devices, NULL);
-    return WEFT_OK;
+        if (plan->slot[i].kind == WEFT__SLOT_VARIABLE && !plan->slot[i].copy->generation) return 1;
+    return 0;
+}
+
+/* The devices get the variables of one moment: what is decided under the lock is done under it, so
+ * that nobody sets a variable in between. */
+static weft_status fetch(weft__plan *plan, const weft_model *model)
+{
+    weft_status st = WEFT_OK;
+    weft__model_read_lock(model);
+    if (must_pull(plan)) {
+        weft__model_unlock(model);
+        if ((st = weft__devices_pull(plan->devices, model))) return st;
+        weft__model_read_lock(model); /* now nothing on the devices is newer */
+    }
+    if (plan->devices->pack) weft__pack_gather(plan->devices->pack);
+    st = upload(plan);
+    weft__model_unlock(model);
+    return st;
 }
 
 /* The devices have new values. The plan's prologue does not depend on them, and its copies are
@@ -124,20 +142,10 @@ static void note_written(weft__plan *plan, const weft__plan_call *call)
 
 static weft_status run_prologue(weft__plan *plan, const weft__plan_call *call)
 {
-    uint64_t generation = 0;
+    uint64_t generation = call->model ? call->generation + plan->devices->own : 0;
     weft_status st = WEFT_OK;
-    if (call->model) {
-        generation = weft__model_generation(call->model) + plan->devices->own;
-        if (plan->prologue_done && generation == plan->variables_seen) return WEFT_OK;
-        if ((st = fetch(plan))) return st;
-        weft__model_read_lock(call->model);
-        generation = weft__model_generation(call->model) + plan->devices->own;
-        if (plan->devices->pack) weft__pack_gather(plan->devices->pack);
-        st = upload(plan);
-        weft__model_read_unlock(call->model);
-    } else if (plan->prologue_done) {
-        return WEFT_OK;
-    }
+    if (plan->prologue_done && generation == plan->variables_seen) return WEFT_OK;
+    if (call->model) st = fetch(plan, call->model);
     plan->prologue_done = 0;
     if (st || (st = run_segments(plan, 0, plan->n_prologue_segments, call->batch))) return st;
     plan->prologue_runs += plan->n_prologue_segments > 0;

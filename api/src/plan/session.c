@@ -154,7 +154,7 @@ static weft_status plan_ahead(weft_session *session)
 weft_status weft__session_pull(weft_session *session)
 {
     pthread_mutex_lock(&session->lock);
-    weft_status st = weft__devices_pull(session->devices, NULL);
+    weft_status st = weft__devices_pull(session->devices, session->model);
     pthread_mutex_unlock(&session->lock);
     return st;
 }
@@ -174,13 +174,16 @@ weft_status weft__session_hold(weft_session *session)
 
 weft_status weft__session_run(weft_session *session, weft__plan *plan, const weft__plan_call *call)
 {
+    weft__plan_call now = *call;
+    /* in this order: a step that ends in between is noticed in the next run */
+    now.generation = weft__model_generation(session->model);
     weft_status st = weft__model_pull(session->model, session);
     if (st) return st;
     pthread_mutex_lock(&session->lock);
     session->last = plan;
     session->last_batch = call->batch;
     session->runs++;
-    st = weft__plan_run(plan, call);
+    st = weft__plan_run(plan, &now);
     pthread_mutex_unlock(&session->lock);
     return st;
 }
@@ -262,8 +265,10 @@ weft_status weft_session_run(weft_session *session, const weft_array *const *inp
         st = weft_fail(WEFT_E_ARG, "weft_session_run: outputs is NULL, not %u array%s", n_outputs,
                        n_outputs == 1 ? "" : "s");
     if (st || (st = weft__outputs_check(plan, outputs, n_outputs, batch))) return st;
-    return weft__session_run(session, plan,
-                             &(weft__plan_call){ session->model, inputs, outputs, batch });
+    return weft__session_run(
+        session, plan,
+        &(weft__plan_call){
+            .model = session->model, .inputs = inputs, .outputs = outputs, .batch = batch });
 }
 
 weft_status weft_session_get_stats(const weft_session *session, weft_session_stats *stats)

@@ -154,8 +154,9 @@ weft_status weft__train_run(weft_session *session, const weft_data *data, int tr
         st = weft__session_plan_for(session, train ? WEFT__TRAIN : WEFT__EVALUATE, b.specs,
                                     b.n_x + b.n_y, &plan);
     if (!st)
-        st = weft__session_run(session, plan,
-                               &(weft__plan_call){ session->model, b.array, NULL, b.size });
+        st = weft__session_run(
+            session, plan,
+            &(weft__plan_call){ .model = session->model, .inputs = b.array, .batch = b.size });
     weft__free(b.specs);
     weft__free(b.array);
     weft__free(b.target);
@@ -222,7 +223,7 @@ weft_status weft__train_logs(weft_session *session, weft_logs *logs)
     float sums[WEFT__MAX_SUMS];
     const weft__trainer *t = session->trainer;
     pthread_mutex_lock(&session->lock);
-    weft_status st = weft__devices_pull(session->devices, t->sums);
+    weft_status st = weft__devices_pull_own(session->devices, t->sums);
     pthread_mutex_unlock(&session->lock);
     if (!st) st = weft__variable_read(t->sums, sums);
     if (st) return st;
