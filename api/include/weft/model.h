@@ -82,7 +82,8 @@ WEFT_EXPORT weft_status weft_model_load(weft_context *ctx, const char *path, wef
  * Keras 3.15 opens; older ones may not). Layers that no output needs are left out, as Keras does; a
  * layer that is part of two models inside this one becomes two. The old file, if there is one, is
  * replaced when the new one is whole and on the disk; after a failure it is as it was. The model
- * may be in use by sessions meanwhile. */
+ * may be in use by sessions meanwhile: the file has the variables of one moment, of which a copy is
+ * made first. */
 WEFT_EXPORT weft_status weft_model_save(const weft_model *model, const char *path);
 
 WEFT_EXPORT const char *weft_model_name(const weft_model *model);
