@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include "train/trainer.h"
 #include "train_harness.h"
 
 enum { N = 3 };
@@ -104,6 +105,31 @@ static void test_activity_regularizer(void **state)
     weft_model_destroy(&m);
 }
 
+/* A mean over many batches is no worse than one over the batches between two readings of the sums on
+ * the device, each of which rounds to float32. */
+static void test_many_batches(void **state)
+{
+    enum { MANY = 60000 };
+    static float zeros[MANY], same[MANY];
+    const double near = WEFT__SUMS_UNREAD * 0x1p-24 * 0.09;
+    weft_array ax = train_array(zeros, F32(MANY, 1)), ay = train_array(same, F32(MANY, 1));
+    const weft_array *xs[] = { &ax }, *ys[] = { &ay };
+    weft_data data = { xs, ys, 1, 1 };
+    weft_model *m = dense("units=1 kernel_initializer=ones");
+    weft_session *s = compiled(m, "optimizer=SGD(learning_rate=0) loss=mse");
+    weft_fit_options options = { .batch_size = 1, .keep_order = 1 };
+    weft_logs logs;
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        same[i] = 0.3f;
+    if (weft_session_evaluate(s, &data, 1, &logs)) fail_msg("%s", weft_error());
+    assert_near(logs.value[0], 0.3f * 0.3f, near);
+    if (weft_session_fit(s, &data, &options, &logs)) fail_msg("%s", weft_error());
+    assert_near(logs.value[0], 0.3f * 0.3f, near);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +137,7 @@ int main(void)
         cmocka_unit_test(test_without_weights),
         cmocka_unit_test(test_constraint_and_regularizer),
         cmocka_unit_test(test_activity_regularizer),
+        cmocka_unit_test(test_many_batches),
     };
     return cmocka_run_group_tests(tests, train_setup, train_teardown);
 }

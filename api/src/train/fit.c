@@ -30,8 +30,9 @@ static weft_status run_batches(weft_session *session, weft__batches *batches, in
 {
     const weft_data *batch;
     weft_status st = weft__train_reset(session);
-    while (!st && (batch = weft__batches_next(batches))) {
+    for (uint64_t n = 1; !st && (batch = weft__batches_next(batches)); n++) {
         if ((st = weft__train_run(session, batch, train))) break;
+        if (n % WEFT__SUMS_UNREAD == 0 && (st = weft__train_read_sums(session))) break;
         if (!progress || !weft__progress_step(progress, seconds())) continue;
         if (!(st = weft__train_logs(session, logs))) weft__progress_draw(progress, logs, seconds());
     }

@@ -2,6 +2,7 @@
  * the device. */
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
@@ -209,7 +210,7 @@ void weft__train_names(const weft_session *session, weft_logs *logs)
     *logs = session->trainer->names;
 }
 
-weft_status weft__train_reset(weft_session *session)
+static weft_status clear_sums(weft_session *session)
 {
     static const float zero[WEFT__MAX_SUMS];
     pthread_mutex_lock(&session->lock);
@@ -218,18 +219,34 @@ weft_status weft__train_reset(weft_session *session)
     return st;
 }
 
-weft_status weft__train_logs(weft_session *session, weft_logs *logs)
+weft_status weft__train_reset(weft_session *session)
+{
+    memset(session->trainer->read, 0, sizeof session->trainer->read);
+    return clear_sums(session);
+}
+
+weft_status weft__train_read_sums(weft_session *session)
 {
     float sums[WEFT__MAX_SUMS];
-    const weft__trainer *t = session->trainer;
+    weft__trainer *t = session->trainer;
     pthread_mutex_lock(&session->lock);
     weft_status st = weft__devices_pull_own(session->devices, t->sums);
     pthread_mutex_unlock(&session->lock);
     if (!st) st = weft__variable_read(t->sums, sums);
+    if (st || (st = clear_sums(session))) return st;
+    for (uint32_t i = 0; i < t->n_sums; i++)
+        t->read[i] += (double)sums[i];
+    return WEFT_OK;
+}
+
+weft_status weft__train_logs(weft_session *session, weft_logs *logs)
+{
+    const weft__trainer *t = session->trainer;
+    weft_status st = weft__train_read_sums(session);
     if (st) return st;
     *logs = t->names;
     for (uint32_t i = 0; i < logs->n; i++)
-        logs->value[i] = sums[t->count[i]] > 0 ? (double)(sums[i] / sums[t->count[i]]) : 0;
+        logs->value[i] = t->read[t->count[i]] > 0 ? t->read[i] / t->read[t->count[i]] : 0;
     return WEFT_OK;
 }
 
