@@ -91,12 +91,49 @@ static void test_classes(void **state)
     weft_model_destroy(&m);
 }
 
+/* ---- unknown dimensions ---- */
+
+static void test_unknown_dimension(void **state)
+{
+    static const char *const losses[] = { "mse", "sparse_categorical_crossentropy" };
+    enum { TIME = 3 };
+    float values[N * TIME * F] = { 0 };
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        weft_model *m = train_model("any", 1);
+        char attrs[80];
+        weft_array ax = train_array(values, F32(N, TIME, F)),
+                   ay = train_array(values, F32(N, TIME));
+        const weft_array *xs[] = { &ax }, *ys[] = { &ay };
+        weft_data data = { xs, ys, 1, 1 };
+        if (!i) ay = train_array(values, F32(N, TIME, 2));
+        weft_output(m, weft_apply(m, "Dense", "units=2 name=o",
+                                  weft_input(m, "x", WEFT_F32, WEFT_SHAPE(WEFT_ANY, F))));
+        snprintf(attrs, sizeof attrs, "optimizer=sgd loss=%s", losses[i]);
+        weft_session *s = train_compiled(train_finished(m), "cpu", attrs);
+        if (weft_session_train_step(s, &data, NULL)) fail_msg("%s", weft_error());
+        ay.spec.dim[1] = 1; /* what numpy would broadcast */
+        assert_int_equal(weft_session_train_step(s, &data, NULL), WEFT_E_SHAPE);
+        if (!strstr(weft_error(), i ? "targets have the shape (None, 1), the output needs (None, 3)"
+                                    : "targets have the shape (None, 1, 2), the output needs "
+                                      "(None, 3, 2)"))
+            fail_msg("%s", weft_error());
+        ay.spec.dim[1] = -1;
+        assert_int_equal(weft_session_train_step(s, &data, NULL), WEFT_E_SHAPE);
+        if (!strstr(weft_error(), "targets of output \"o\": expected shape"))
+            fail_msg("%s", weft_error());
+        weft_session_destroy(&s);
+        weft_model_destroy(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_data),
         cmocka_unit_test(test_nowhere_for_the_rate),
         cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_unknown_dimension),
     };
     return cmocka_run_group_tests(tests, train_setup, train_teardown);
 }

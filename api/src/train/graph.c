@@ -3,6 +3,7 @@
  * last two. */
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "graph/dim.h"
 #include "graph/gradient.h"
 #include "train/trainer.h"
 
@@ -30,6 +31,20 @@ static weft_val scaled(weft__build *b, weft_val x, double factor)
     return factor == 1 ? x : weft_mul(&b->base, x, weft_scalar(&b->base, factor));
 }
 
+/* A dimension that the model does not know (WEFT_ANY) must be the output's in the targets, too: it
+ * would broadcast. */
+static weft_status check_targets(const making *m, uint32_t i)
+{
+    const weft_spec *have = &m->targets[i];
+    weft__shape_text a, b;
+    weft_spec want;
+    weft_status st = weft__loss_target(
+        &m->trainer->goal[i].loss, weft__graph_spec(m->graph, m->graph->output[i].value), &want);
+    if (st || weft__spec_equal(have, &want)) return st;
+    return weft_fail(WEFT_E_SHAPE, "the targets have the shape %s, the output needs %s",
+                     weft__shape_show(have, &a), weft__shape_show(&want, &b));
+}
+
 /* Loss and metrics of one output. *loss: its part of the whole. */
 static weft_status build_goal(making *m, uint32_t i, weft_val *loss)
 {
@@ -46,7 +61,9 @@ static weft_status build_goal(making *m, uint32_t i, weft_val *loss)
     if (!st && goal->masked != (m->kept[i] != WEFT_NONE))
         st = weft_fail(WEFT_E_INTERNAL, "the output has a mask at times; this is a fault of the "
                                         "plugin: build() sets one always, or never");
-    if (st || (st = weft__mask_weights(&b, m->kept[i], of.p, &of.weights))) goto out;
+    if (st || (st = check_targets(m, i)) ||
+        (st = weft__mask_weights(&b, m->kept[i], of.p, &of.weights)))
+        goto out;
     if (goal->masked) m->share[i] = weft__mean_all(&b, of.weights);
     weft_val plain = weft__loss_build(&b, &goal->loss, &of);
     *loss = scaled(&b, plain, goal->loss.weight);

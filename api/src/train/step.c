@@ -36,7 +36,8 @@ static weft_status shape_target(const weft_session *session, uint32_t i, const w
     if (rank == want.rank + 1 && have.dim[rank - 1] == 1) rank--;
     int fits = rank == want.rank || (rank == want.rank - 1 && want.dim[rank] == 1);
     for (int32_t k = 0; k < rank && fits; k++)
-        fits = want.dim[k] == WEFT_ANY || have.dim[k] == weft__dim_at(want.dim[k], batch);
+        fits = want.dim[k] == WEFT_ANY ? have.dim[k] >= 0
+                                       : have.dim[k] == weft__dim_at(want.dim[k], batch);
     if (!fits || !weft_dtype_size(have.dtype)) return fail_target(name, &want, &have);
     if (!array->data && weft_array_count(array))
         return weft_fail(WEFT_E_ARG, "targets of output \"%s\": the array has no data", name);
