@@ -105,8 +105,8 @@ static void test_activity_regularizer(void **state)
     weft_model_destroy(&m);
 }
 
-/* A mean over many batches is no worse than one over the batches between two readings of the sums on
- * the device, each of which rounds to float32. */
+/* A mean over many batches is no worse than one over the batches between two readings of the
+ * device's sums, in each of which the sums round to float32. */
 static void test_many_batches(void **state)
 {
     enum { MANY = 60000 };

@@ -38,7 +38,8 @@ typedef struct weft_data {
 } weft_data;
 
 /* Named numbers: "loss", then, with several outputs, "<output>_loss", then metrics. Means over the
- * samples, without the positions that the output's mask leaves out. */
+ * samples, without the positions that the output's mask leaves out. A name of more than 59 bytes is
+ * cut and numbered: "<beginning>~<number of the output>_loss". */
 enum { WEFT_MAX_LOGS = 64 };
 typedef struct weft_logs {
     uint32_t n, reserved;

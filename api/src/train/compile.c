@@ -111,6 +111,9 @@ static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, 
     weft_spec target;
     weft_status st = weft_model_output(model, i, &name, &goal->output);
     size_t where = weft__where_push("output \"%s\"", name ? name : "?");
+    if (!st && item(losses, i)->kind == WEFT__NONE)
+        st = weft_fail(WEFT_E_UNSUPPORTED, "an output without a loss is not supported yet; give it "
+                                           "one, with 0 among the loss_weights");
     if (!st) st = named_of(item(losses, i), "loss", &named);
     if (!st) st = weft__loss_make(&named, &goal->loss);
     if (!st) st = weft__loss_target(&goal->loss, &goal->output, &target);
@@ -140,32 +143,51 @@ static weft_status read_goals(const weft_model *model, const weft__attrs *attrs,
     return st;
 }
 
-static weft_status add_name(weft_logs *logs, const char *output, const char *name)
+/* Room for "val_" and the end of the text. */
+enum { NAME_ROOM = sizeof((weft_logs *)NULL)->name[0] - 5 };
+
+/* The first bytes of an output's name that fit before `rest`, whole characters of UTF-8. */
+static size_t cut(const char *name, size_t rest)
 {
-    if (logs->n >= WEFT_MAX_LOGS)
+    size_t n = NAME_ROOM - rest;
+    while (n && ((unsigned char)name[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+/* Keras's names: with an output's name in front if there are several. One that is too long is cut,
+ * and has the output's number for that. */
+static weft_status add_name(const weft_model *model, weft__trainer *t, uint32_t output,
+                            const char *what)
+{
+    const char *name = NULL;
+    char end[80];
+    if (t->names.n >= WEFT_MAX_LOGS)
         return weft_fail(WEFT_E_UNSUPPORTED, "compile: more than %d losses and metrics",
                          WEFT_MAX_LOGS);
-    snprintf(logs->name[logs->n++], sizeof logs->name[0], "%s%s%s", output, *output ? "_" : "",
-             name);
+    weft_status st = weft_model_output(model, output, &name, NULL);
+    if (st) return st;
+    char *text = t->names.name[t->names.n++];
+    snprintf(end, sizeof end, "%s%.50s", t->n_goals > 1 ? "_" : "", what);
+    size_t n = t->n_goals > 1 ? strlen(name) : 0;
+    if (n + strlen(end) > NAME_ROOM) {
+        snprintf(end, sizeof end, "~%u_%.50s", (unsigned)output, what);
+        n = cut(name, strlen(end));
+    }
+    memcpy(text, name, n);
+    memcpy(text + n, end, strlen(end) + 1);
     return WEFT_OK;
 }
 
-/* Keras's names: an output's name in front if there are several. */
 static weft_status make_names(const weft_model *model, weft__trainer *t)
 {
-    weft_status st = add_name(&t->names, "", "loss");
-    int several = t->n_goals > 1;
-    for (uint32_t i = 0; i < t->n_goals && several && !st; i++) {
-        const char *name = "";
-        if (!(st = weft_model_output(model, i, &name, NULL)))
-            st = add_name(&t->names, name, "loss");
-    }
-    for (uint32_t i = 0; i < t->n_goals && !st; i++) {
-        const char *name = "";
-        st = weft_model_output(model, i, &name, NULL);
+    weft_status st = WEFT_OK;
+    snprintf(t->names.name[t->names.n++], sizeof t->names.name[0], "loss");
+    for (uint32_t i = 0; i < t->n_goals && t->n_goals > 1 && !st; i++)
+        st = add_name(model, t, i, "loss");
+    for (uint32_t i = 0; i < t->n_goals && !st; i++)
         for (uint32_t k = 0; k < t->goal[i].n_metrics && !st; k++)
-            st = add_name(&t->names, several ? name : "", t->goal[i].metric[k].name);
-    }
+            st = add_name(model, t, i, t->goal[i].metric[k].name);
     return st;
 }
 

@@ -116,12 +116,9 @@ static weft_status choose_samples(fit *f, const weft_data *data)
 
 static void add_validation(weft_logs *logs, const weft_logs *validation)
 {
-    const size_t prefix = strlen("val_"), room = sizeof *logs->name - prefix;
     for (uint32_t i = 0; i < validation->n && logs->n < WEFT_MAX_LOGS; i++, logs->n++) {
-        char *name = logs->name[logs->n];
-        memcpy(name, "val_", prefix);
-        memcpy(name + prefix, validation->name[i], room); /* a name too long is cut */
-        name[prefix + room - 1] = 0;
+        /* compile leaves room for the four characters */
+        snprintf(logs->name[logs->n], sizeof *logs->name, "val_%.59s", validation->name[i]);
         logs->value[logs->n] = validation->value[i];
     }
 }

@@ -17,6 +17,7 @@ struct weft__loss_class {
     /* of the shape of p, or without its last axis: the loss is their mean */
     weft_val (*values)(weft__build *, const weft__loss *, weft_val y, weft_val p);
     int crossentropy, sparse;
+    int classes; /* along the last axis of the output */
 };
 
 static weft_val op1(weft__build *b, const char *name, weft_val x)
@@ -139,11 +140,11 @@ static weft_val sparse(weft__build *b, const weft__loss *loss, weft_val y, weft_
 }
 
 static const weft__loss_class classes[] = {
-    { { "mse", "mean_squared_error", "MeanSquaredError" }, mse, 0, 0 },
-    { { "mae", "mean_absolute_error", "MeanAbsoluteError" }, mae, 0, 0 },
-    { { "binary_crossentropy", "BinaryCrossentropy" }, binary, 1, 0 },
-    { { "categorical_crossentropy", "CategoricalCrossentropy" }, categorical, 1, 0 },
-    { { "sparse_categorical_crossentropy", "SparseCategoricalCrossentropy" }, sparse, 1, 1 },
+    { { "mse", "mean_squared_error", "MeanSquaredError" }, mse, 0, 0, 0 },
+    { { "mae", "mean_absolute_error", "MeanAbsoluteError" }, mae, 0, 0, 0 },
+    { { "binary_crossentropy", "BinaryCrossentropy" }, binary, 1, 0, 0 },
+    { { "categorical_crossentropy", "CategoricalCrossentropy" }, categorical, 1, 0, 1 },
+    { { "sparse_categorical_crossentropy", "SparseCategoricalCrossentropy" }, sparse, 1, 1, 1 },
 };
 enum { CLASSES = sizeof classes / sizeof *classes };
 
@@ -190,6 +191,12 @@ weft_status weft__loss_make(const weft__named *named, weft__loss *loss)
     return WEFT_OK;
 }
 
+weft_status weft__fail_classes(const char *name)
+{
+    return weft_fail(WEFT_E_SHAPE,
+                     "%s needs an output with classes along its last axis behind the batch", name);
+}
+
 int weft__loss_sparse(const weft__loss *loss)
 {
     return loss->cls->sparse;
@@ -202,11 +209,9 @@ weft_status weft__loss_target(const weft__loss *loss, const weft_spec *output, w
     if (output->dtype != WEFT_F32)
         return weft_fail(WEFT_E_DTYPE, "a loss needs a float32 output, this one is %s",
                          weft_dtype_name(output->dtype));
+    if (loss->cls->classes && (output->rank < 2 || output->dim[output->rank - 1] < 1))
+        return weft__fail_classes(loss->cls->names[0]);
     if (!loss->cls->sparse) return WEFT_OK;
-    if (output->rank < 2 || output->dim[output->rank - 1] < 1)
-        return weft_fail(WEFT_E_SHAPE,
-                         "%s needs an output with classes along its last axis behind the batch",
-                         loss->cls->names[0]);
     target->dtype = WEFT_I32;
     target->dim[--target->rank] = 0;
     return WEFT_OK;

@@ -49,16 +49,29 @@ static weft_val mae(weft__build *b, weft_val y, weft_val p)
 typedef struct row {
     const char *name, *other; /* other: an alias */
     int sparse;               /* takes class numbers */
+    int classes;              /* along the last axis of the output */
     weft_val (*values)(weft__build *, weft_val y, weft_val p);
 } row;
 static const row rows[] = {
-    { "binary_accuracy", "BinaryAccuracy", 0, binary },
-    { "categorical_accuracy", "CategoricalAccuracy", 0, categorical },
-    { "sparse_categorical_accuracy", "SparseCategoricalAccuracy", 1, sparse },
-    { "mse", "mean_squared_error", 0, mse },
-    { "mae", "mean_absolute_error", 0, mae },
+    { "binary_accuracy", "BinaryAccuracy", 0, 0, binary },
+    { "categorical_accuracy", "CategoricalAccuracy", 0, 1, categorical },
+    { "sparse_categorical_accuracy", "SparseCategoricalAccuracy", 1, 1, sparse },
+    { "mse", "mean_squared_error", 0, 0, mse },
+    { "mae", "mean_absolute_error", 0, 0, mae },
 };
 enum { ROWS = sizeof rows / sizeof *rows };
+
+/* Keras asks for a last dimension of 1 first, also where targets are class numbers. */
+static weft_status choose_accuracy(const weft_spec *output, int sparse_targets, const row **found)
+{
+    int one = output->rank > 0 && output->dim[output->rank - 1] == 1;
+    if (sparse_targets && one)
+        return weft_fail(WEFT_E_ARG, "accuracy: the output has one class, whose number would be "
+                                     "compared with p > 0.5, as in Keras; use "
+                                     "binary_crossentropy, or sparse_categorical_accuracy");
+    *found = &rows[sparse_targets ? 2 : one ? 0 : 1];
+    return WEFT_OK;
+}
 
 weft_status weft__metric_make(const char *name, const weft_spec *output, int sparse_targets,
                               weft__metric *metric)
@@ -67,8 +80,8 @@ weft_status weft__metric_make(const char *name, const weft_spec *output, int spa
     *metric = (weft__metric){ .values = NULL };
     snprintf(metric->name, sizeof metric->name, "%s", name);
     if (!strcmp(name, "accuracy") || !strcmp(name, "acc")) {
-        int one = output->rank > 0 && output->dim[output->rank - 1] == 1;
-        found = &rows[sparse_targets ? 2 : one ? 0 : 1];
+        weft_status st = choose_accuracy(output, sparse_targets, &found);
+        if (st) return st;
     }
     for (size_t i = 0; i < ROWS && !found; i++)
         if (!strcmp(rows[i].name, name) || !strcmp(rows[i].other, name)) found = &rows[i];
@@ -77,6 +90,7 @@ weft_status weft__metric_make(const char *name, const weft_spec *output, int spa
                          "there is no metric \"%.60s\"; there are accuracy, binary_accuracy, "
                          "categorical_accuracy, sparse_categorical_accuracy, mse, mae",
                          name);
+    if (found->classes && output->rank < 2) return weft__fail_classes(found->name);
     if (found->sparse != sparse_targets)
         return weft_fail(WEFT_E_ARG,
                          "metric %s takes %s, but the loss of this output takes %s; \"accuracy\" "

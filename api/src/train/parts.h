@@ -28,6 +28,8 @@ typedef struct weft__loss {
     double smoothing, weight; /* weight: in the sum over outputs */
 } weft__loss;
 weft_status weft__loss_make(const weft__named *named, weft__loss *loss);
+/* name, of a loss or a metric, needs classes that the output does not have. */
+weft_status weft__fail_classes(const char *name);
 /* Takes class numbers: targets without the output's last axis. */
 int weft__loss_sparse(const weft__loss *loss);
 /* The spec of the targets for that output. */
