@@ -113,8 +113,8 @@ WEFT_EXPORT weft_status weft_model_set_variable(weft_model *model, uint32_t i,
 WEFT_EXPORT weft_status weft_model_reset_state(weft_model *model);
 
 /* Freezes (0) or frees (1) a layer of a finished model by its path, "dense" or "encoder/dense",
- * with all that is inside it; NULL: every layer. Models that share the layer see it too. Before
- * sessions train the model. */
+ * with all that is inside it; NULL: every layer. Models that share the layer see it too. A session
+ * that is compiled trains what it trained before until it is compiled again. */
 WEFT_EXPORT weft_status weft_model_set_trainable(weft_model *model, const char *layer,
                                                  int trainable);
 /* The seed of initial values and random numbers, 0 until it is set. Before the first layer is

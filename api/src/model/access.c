@@ -168,6 +168,15 @@ weft_status weft_model_set_trainable(weft_model *model, const char *layer, int t
     return st;
 }
 
+void weft__model_keep_frozen(const weft_model *model)
+{
+    for (size_t i = 0; i < model->n_layers; i++) {
+        weft__body *body = model->layer[i].body;
+        body->compiled_frozen = body->frozen;
+        if (body->sub) weft__model_keep_frozen(body->sub);
+    }
+}
+
 weft_status weft_model_set_seed(weft_model *model, uint64_t seed)
 {
     if (!model) return weft_fail(WEFT_E_ARG, "no model; make one with weft_model_create()");

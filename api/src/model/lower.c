@@ -137,6 +137,7 @@ weft_status weft__model_lower(const weft_model *model, const weft__lower_request
     weft__lowering lowering = { .ctx = model->ctx,
                                 .store = model->store,
                                 .training = request && request->training,
+                                .compiled = request && request->compiled,
                                 .added = request ? request->added : NULL };
     weft__results results = { 0 };
     weft_val *in = NULL;

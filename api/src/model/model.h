@@ -58,6 +58,8 @@ weft_status weft__model_pull(const weft_model *model, const void *user);
 /* WEFT_E_UNSUPPORTED if a layer has a regularizer that Keras adds to the loss, as Weft does not
  * yet, or, for training, a constraint, which no step applies yet: it names both. */
 weft_status weft__model_check_applied(const weft_model *model, int training);
+/* What is frozen now is what lowering for a compiled session sees from now on. */
+void weft__model_keep_frozen(const weft_model *model);
 /* Does output i have a mask? */
 int weft__model_masks(const weft_model *model, uint32_t i);
 /* The seed of the model's random streams. */
@@ -70,6 +72,7 @@ typedef struct weft__added { /* scalars that layers add to the loss; starts as {
 
 typedef struct weft__lower_request {
     int training;
+    int compiled;       /* layers are frozen as they were at the last weft__model_keep_frozen */
     weft__added *added; /* NULL: they are dropped */
     const weft_spec
         *inputs; /* n_inputs specs: WEFT_ANY replaced by numbers; NULL = as the model has them */

@@ -38,6 +38,7 @@ typedef struct weft__body {
     size_t n_variables, cap_variables; /* creation order */
     weft__store *store;                /* a reference */
     int built, frozen;                 /* called once; trainable=false */
+    int compiled_frozen;               /* when a session was compiled for training */
 } weft__body;
 
 typedef struct weft__call {

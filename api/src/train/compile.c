@@ -241,6 +241,7 @@ static void drop(weft_session *session)
 /* Plans and copies of the old trainer's variables go first. */
 static void install(weft_session *session, weft__trainer *trainer)
 {
+    weft__model_keep_frozen(session->model);
     pthread_mutex_lock(&session->lock);
     weft__session_drop_plans(session);
     weft__devices_drop_copies(session->devices);

@@ -170,7 +170,7 @@ static weft_status lower_model(making *m, const weft_spec *inputs, int training)
     weft__added added = { 0 };
     weft_val *masks = weft__alloc_n(n, sizeof *masks);
     weft__lower_request request = {
-        .inputs = inputs, .training = training, .added = &added, .masks = masks
+        .inputs = inputs, .training = training, .compiled = 1, .added = &added, .masks = masks
     };
     weft_status st = WEFT_E_NOMEM;
     if (!masks || (st = weft__model_lower(m->session->model, &request, &m->graph))) goto out;
