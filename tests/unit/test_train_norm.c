@@ -162,6 +162,26 @@ static void test_against_plain_c(void **state)
     }
 }
 
+/* A layer that is frozen after compile is trained as it was: its weights, and how it computes. */
+static void test_frozen_too_late(void **state)
+{
+    static float x[MOST], t[MOST];
+    const weft_spec spec = F32(12, 5);
+    by_hand h = start(&spec, 1);
+    weft_model *m = make(spec, 1);
+    weft_session *s = train_compiled(m, "cpu", "optimizer=SGD(learning_rate=0.1) loss=mse");
+    weft_array ax = train_array(x, spec), at = train_array(t, spec);
+    (void)state;
+    assert_int_equal(weft_model_set_trainable(m, "bn", 0), WEFT_OK);
+    fill(x, t, h.n, 0);
+    hand_step(&h, x, t);
+    train_step(s, &ax, &at, NULL);
+    expect_variables(m, &h);
+    assert_int_equal(weft_session_compile(s, "optimizer=sgd loss=mse"), WEFT_E_ARG);
+    weft_session_destroy(&s);
+    weft_model_destroy(&m);
+}
+
 /* x -> BatchNormalization, frozen -> Dense(1): a step is that of inference. */
 static void test_frozen(void **state)
 {
@@ -249,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_plain_c),
+        cmocka_unit_test(test_frozen_too_late),
         cmocka_unit_test(test_frozen),
         cmocka_unit_test(test_evaluation),
     };

@@ -39,45 +39,105 @@ static void step(weft_session *s, int first, int n, weft_logs *logs)
 
 /* ---- by hand ---- */
 
+/* Beside the numbers, how far float32 may be from them, to first order: what rounding adds in each
+ * step. What was there before shrinks, since rate times the second derivatives is below 1. */
 typedef struct hand {
     double w[F + 1], m[F + 1], v[F + 1];
     int t;
+    double off;          /* the weights: the most of any of them */
+    double noise[F + 1]; /* the gradient: the most of any step */
+    double error;        /* an error y - target, of magnitudes that add up to it */
 } hand;
+static const double ulp = 0x1p-24;
 
-static double hand_loss(const hand *h, int first, int n, double *grad)
+static double hand_loss(hand *h, int first, int n, double *grad)
 {
-    double loss = 0;
+    double loss = 0, size[F + 1] = { 0 };
+    h->error = 0;
     for (int k = 0; k <= F; k++)
         grad[k] = 0;
+    for (int i = first; i < first + n; i++) {
+        double e = h->w[F] - (double)y[i], magnitude = fabs(h->w[F]) + fabs((double)y[i]);
+        for (int k = 0; k < F; k++) {
+            e += h->w[k] * (double)x[F * i + k];
+            magnitude += fabs(h->w[k] * (double)x[F * i + k]);
+        }
+        loss += e * e / n;
+        for (int k = 0; k <= F; k++) {
+            double to = k < F ? (double)x[F * i + k] : 1;
+            grad[k] += 2 * e * to / n;
+            size[k] += 2 * magnitude * fabs(to) / n;
+        }
+        h->error = fmax(h->error, (F + 2) * ulp * magnitude);
+    }
+    for (int k = 0; k <= F; k++) /* F + 2 roundings in e, n of the sum, those of 2 / n, x, rate */
+        h->noise[k] = fmax(h->noise[k], (F + 2 + n + 3) * ulp * size[k]);
+    return loss;
+}
+
+/* The mean of |e|. */
+static double hand_mean(const hand *h, int first, int n)
+{
+    double mean = 0;
     for (int i = first; i < first + n; i++) {
         double e = h->w[F] - (double)y[i];
         for (int k = 0; k < F; k++)
             e += h->w[k] * (double)x[F * i + k];
-        loss += e * e / n;
-        for (int k = 0; k < F; k++)
-            grad[k] += 2 * e * (double)x[F * i + k] / n;
-        grad[F] += 2 * e / n;
+        mean += fabs(e) / n;
     }
-    return loss;
+    return mean;
+}
+
+/* Of the loss and of the mean of |e|: e is off by its own rounding and by the weights'; |x| < 1. */
+static double loss_near(const hand *h, double loss, int n)
+{
+    double e = h->error + (F + 1) * h->off;
+    return 2 * sqrt(loss) * e + (n + 3) * ulp * loss;
+}
+
+static double mean_near(const hand *h, double mean, int n)
+{
+    return h->error + (F + 1) * h->off + (n + 3) * ulp * mean;
+}
+
+/* A step of a weight may be off by `step`; the new weight rounds. */
+static void hand_off(double *off, double step, double w)
+{
+    *off = fmax(*off, step + ulp * fabs(w));
 }
 
 static void hand_sgd(hand *h, const double *g, double rate, double momentum)
 {
+    double off = 0;
     for (int k = 0; k <= F; k++) {
         h->m[k] = momentum * h->m[k] - rate * g[k];
         h->w[k] += h->m[k];
+        hand_off(&off, rate * h->noise[k] / (1 - momentum) + 2 * ulp * fabs(h->m[k]), h->w[k]);
     }
+    h->off += off;
 }
 
+/* The step is the rate times m / sqrt(v), each without its bias: both are means of what the
+ * gradients give, and so is their noise. Ten more roundings are the formula's. A beta that rounds
+ * changes 1 - beta, and 1 - beta^t, by ulp / (1 - beta) of itself, and the latter is rounded to 1's
+ * last bit; the root halves that. */
 static void hand_adam(hand *h, const double *g, double rate)
 {
+    double off = 0;
     h->t++;
-    double alpha = rate * sqrt(1 - pow(0.999, h->t)) / (1 - pow(0.9, h->t));
+    double m_bias = 1 - pow(0.9, h->t), v_bias = 1 - pow(0.999, h->t);
+    double alpha = rate * sqrt(v_bias) / m_bias;
     for (int k = 0; k <= F; k++) {
         h->m[k] += (g[k] - h->m[k]) * (1 - 0.9);
         h->v[k] += (g[k] * g[k] - h->v[k]) * (1 - 0.999);
         h->w[k] -= alpha * h->m[k] / (sqrt(h->v[k]) + 1e-7);
+        double betas =
+            2 * ulp / (1 - 0.9) + ulp / m_bias + (2 * ulp / (1 - 0.999) + ulp / v_bias) / 2;
+        double root = sqrt(h->v[k] / v_bias), ratio = fabs(h->m[k]) / m_bias / root;
+        hand_off(&off, rate * ((1 + ratio) * h->noise[k] / root + (10 * ulp + betas) * ratio),
+                 h->w[k]);
     }
+    h->off += off;
 }
 
 static void expect_weights(const weft_model *m, const hand *h)
@@ -86,9 +146,10 @@ static void expect_weights(const weft_model *m, const hand *h)
     weft_array kernel = train_array(w, F32(F, 1)), bias = train_array(b, F32(1));
     if (weft_model_get_variable(m, 0, &kernel)) fail_msg("%s", weft_error());
     if (weft_model_get_variable(m, 1, &bias)) fail_msg("%s", weft_error());
+    assert_true(h->off < 1e-4); /* or the test would say nothing */
     for (int k = 0; k < F; k++)
-        assert_near(w[k], h->w[k], 1e-5);
-    assert_near(b[0], h->w[F], 1e-5);
+        assert_near(w[k], h->w[k], h->off);
+    assert_near(b[0], h->w[F], h->off);
 }
 
 static void against_hand(const char *device, const char *optimizer, double momentum, int adam)
@@ -102,12 +163,13 @@ static void against_hand(const char *device, const char *optimizer, double momen
     weft_session *s = train_compiled(m, device, attrs);
     for (int i = 0; i < 12; i++) {
         int first = i % 2 ? 4 : 0, n = i % 2 ? 3 : 4; /* batches of 4 and of 3 */
-        double loss = hand_loss(&h, first, n, g);
+        double mean = hand_mean(&h, first, n), loss = hand_loss(&h, first, n, g);
         step(s, first, n, &logs);
         assert_int_equal(logs.n, 2);
         assert_string_equal(logs.name[0], "loss");
         assert_string_equal(logs.name[1], "mae");
-        assert_near(logs.value[0], loss, 1e-5 * (1 + loss));
+        assert_near(logs.value[0], loss, loss_near(&h, loss, n));
+        assert_near(logs.value[1], mean, mean_near(&h, mean, n));
         if (adam)
             hand_adam(&h, g, 0.05);
         else
@@ -141,6 +203,15 @@ static float predict(weft_session *s)
     return v;
 }
 
+/* Its sum of the weights. */
+static double prediction_near(const hand *h)
+{
+    double sum = 0;
+    for (int k = 0; k <= F; k++)
+        sum += fabs(h->w[k]);
+    return (F + 1) * h->off + (F + 2) * ulp * sum;
+}
+
 static void test_everybody_sees_the_weights(void **state)
 {
     weft_model *m = linear();
@@ -156,8 +227,8 @@ static void test_everybody_sees_the_weights(void **state)
         hand_sgd(&h, g, 0.05, 0);
         step(s, 0, N, i % 2 ? &logs : NULL);
         double want = h.w[0] + h.w[1] + h.w[2] + h.w[F];
-        assert_near(predict(s), want, 1e-5);
-        assert_near(predict(other), want, 1e-5);
+        assert_near(predict(s), want, prediction_near(&h));
+        assert_near(predict(other), want, prediction_near(&h));
     }
     /* from outside, in the middle of it: one variable changes, the other stays */
     float bias = 3;
@@ -166,7 +237,7 @@ static void test_everybody_sees_the_weights(void **state)
     hand_sgd(&h, g, 0.05, 0);
     train_write(m, "d/bias", &bias);
     h.w[F] = 3;
-    assert_near(predict(s), h.w[0] + h.w[1] + h.w[2] + 3, 1e-5);
+    assert_near(predict(s), h.w[0] + h.w[1] + h.w[2] + 3, prediction_near(&h));
     step(s, 0, N, NULL);
     hand_loss(&h, 0, N, g);
     hand_sgd(&h, g, 0.05, 0);

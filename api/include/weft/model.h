@@ -83,7 +83,8 @@ WEFT_EXPORT weft_status weft_model_load(weft_context *ctx, const char *path, wef
  * layer that is part of two models inside this one becomes two. The old file, if there is one, is
  * replaced when the new one is whole and on the disk, and gives it its permissions; after a failure
  * it is as it was. A link is followed; what is read-only, or no regular file, is refused. The model
- * may be in use by sessions meanwhile. */
+ * may be in use by sessions meanwhile: the file has the variables of one moment, of which a copy is
+ * made first. */
 WEFT_EXPORT weft_status weft_model_save(const weft_model *model, const char *path);
 /* Whether weft_model_save() could write there: has the path an extension that a format plugin
  * writes, and can a file be made in its place? Before long work; leaves nothing behind. */
@@ -116,8 +117,8 @@ WEFT_EXPORT weft_status weft_model_set_variable(weft_model *model, uint32_t i,
 WEFT_EXPORT weft_status weft_model_reset_state(weft_model *model);
 
 /* Freezes (0) or frees (1) a layer of a finished model by its path, "dense" or "encoder/dense",
- * with all that is inside it; NULL: every layer. Models that share the layer see it too. Before
- * sessions train the model. */
+ * with all that is inside it; NULL: every layer. Models that share the layer see it too. A session
+ * that is compiled trains what it trained before until it is compiled again. */
 WEFT_EXPORT weft_status weft_model_set_trainable(weft_model *model, const char *layer,
                                                  int trainable);
 /* The seed of initial values and random numbers, 0 until it is set. Before the first layer is

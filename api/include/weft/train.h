@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /* Makes the session ready to train and to evaluate. attrs is attribute text:
- *   optimizer=adam         sgd, adam, or with attributes: Adam(learning_rate=0.01 beta_1=0.9
+ *   optimizer=adam         sgd, adam, none, or with attributes: Adam(learning_rate=0.01 beta_1=0.9
  *                          beta_2=0.999 epsilon=1e-7), SGD(learning_rate=0.01 momentum=0.9
  *                          nesterov=true); the defaults are Keras's. Without one the session
  *                          evaluates, and does not train
@@ -21,6 +21,8 @@ extern "C" {
  *   metrics=accuracy       accuracy (by the shape of the output, as in Keras), binary_accuracy,
  *                          categorical_accuracy, sparse_categorical_accuracy, mse, mae; or a list.
  *                          Each for every output
+ * Without an optimizer it only evaluates, also what has nothing to train. A regularizer that Keras
+ * would add to the loss is refused (WEFT_E_UNSUPPORTED), and for training a constraint.
  * What is trainable is what is not frozen now. One session at a time may be compiled for a model,
  * or for models that share layers; WEFT_E_ARG names the model if there is another one. Compiling
  * again starts again: with a new optimizer, the weights as they are. */
@@ -29,15 +31,17 @@ WEFT_EXPORT weft_status weft_session_compile(weft_session *session, const char *
 /* Samples and what the model should make of them: arrays in the order of the model's inputs and
  * outputs, all with the same first dimension, the number of samples. Targets have the shape of the
  * output, of any dtype that converts; a last dimension of 1 may be left out. Sparse crossentropy
- * takes class numbers: the output's shape without its last dimension. The arrays are the caller's,
- * who may change them after the call. */
+ * takes class numbers: the output's shape without its last dimension, whole numbers of any dtype
+ * (Keras cuts 1.7 to 1; here it is refused). The arrays are the caller's, who may change them after
+ * the call. */
 typedef struct weft_data {
     const weft_array *const *x, *const *y;
     uint32_t n_x, n_y;
 } weft_data;
 
 /* Named numbers: "loss", then, with several outputs, "<output>_loss", then metrics. Means over the
- * samples. No two have one name; a long one is cut, "<beginning>..<number of the output>_loss". */
+ * samples, without the positions that the output's mask leaves out. No two have one name; a long one
+ * is cut, "<beginning>..<number of the output>_loss". */
 enum { WEFT_MAX_LOGS = 64 };
 typedef struct weft_logs {
     uint32_t n, reserved;

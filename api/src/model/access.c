@@ -168,6 +168,15 @@ weft_status weft_model_set_trainable(weft_model *model, const char *layer, int t
     return st;
 }
 
+void weft__model_keep_frozen(const weft_model *model)
+{
+    for (size_t i = 0; i < model->n_layers; i++) {
+        weft__body *body = model->layer[i].body;
+        body->compiled_frozen = body->frozen;
+        if (body->sub) weft__model_keep_frozen(body->sub);
+    }
+}
+
 weft_status weft_model_set_seed(weft_model *model, uint64_t seed)
 {
     if (!model) return weft_fail(WEFT_E_ARG, "no model; make one with weft_model_create()");
@@ -208,38 +217,58 @@ uint64_t weft__model_generation(const weft_model *model)
     return sum;
 }
 
+int weft__model_masks(const weft_model *model, uint32_t i)
+{
+    return weft__tensor_at(model, model->output[i].tensor)->masked;
+}
+
 static int ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-static weft_status check_training(const weft__layer *layer)
+static weft_status fail_unapplied(const weft__layer *layer, const weft__attr *attr)
+{
+    int added = ends_with(attr->name, "_regularizer");
+    int always = strcmp(attr->name, "activity_regularizer") == 0;
+    weft__text value = { 0 };
+    weft__value_print(&value, &attr->value);
+    weft_status st = weft_fail(
+        WEFT_E_UNSUPPORTED, "layer \"%s\" (%s) has %s=%s, %s; set it to none in Keras%s",
+        layer->name, weft__layer_class_name(layer), attr->name, value.s ? value.s : "?",
+        added
+            ? "which Keras adds to the loss, and Weft does not yet: loss and training would differ"
+            : "which training does not apply yet: the model would learn something else",
+        always ? ", or use an ActivityRegularization layer" : ", or freeze the layer");
+    weft__text_finish(&value);
+    return st;
+}
+
+/* Keras adds what regularizes results for frozen layers, too. */
+static int is_applied(const weft__layer *layer, const char *name, int training)
+{
+    if (strcmp(name, "activity_regularizer") == 0) return 0;
+    if (layer->body->frozen) return 1;
+    return !ends_with(name, "_regularizer") && !(training && ends_with(name, "_constraint"));
+}
+
+static weft_status check_applied(const weft__layer *layer, int training)
 {
     const weft__attrs *attrs = layer->body->attrs;
-    if (layer->body->sub) return weft__model_check_training(layer->body->sub);
-    for (size_t i = 0; attrs && !layer->body->frozen && i < attrs->n; i++) {
-        const char *name = attrs->attr[i].name;
-        if (attrs->attr[i].value.kind == WEFT__NONE) continue;
-        if (!ends_with(name, "_regularizer") && !ends_with(name, "_constraint")) continue;
-        weft__text value = { 0 };
-        weft__value_print(&value, &attrs->attr[i].value);
-        weft_status st =
-            weft_fail(WEFT_E_UNSUPPORTED,
-                      "layer \"%s\" (%s) has %s=%s, which training does not apply yet: without it "
-                      "the model would learn something else; set it to none in Keras, or freeze "
-                      "the layer. An ActivityRegularization layer is applied",
-                      layer->name, weft__layer_class_name(layer), name, value.s ? value.s : "?");
-        weft__text_finish(&value);
-        return st;
+    if (layer->body->sub) return weft__model_check_applied(layer->body->sub, training);
+    for (size_t i = 0; attrs && i < attrs->n; i++) {
+        const weft__attr *attr = &attrs->attr[i];
+        if (attr->value.kind == WEFT__NONE || is_applied(layer, attr->name, training)) continue;
+        return fail_unapplied(layer, attr);
     }
     return WEFT_OK;
 }
 
-weft_status weft__model_check_training(const weft_model *model)
+weft_status weft__model_check_applied(const weft_model *model, int training)
 {
     weft_status st = WEFT_OK;
     for (size_t i = 0; i < model->n_layers && !st; i++)
-        st = check_training(&model->layer[i]);
+        st = check_applied(&model->layer[i], training);
     return st;
 }

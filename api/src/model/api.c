@@ -221,7 +221,8 @@ static weft_status api_variable_get(const weft_model *model, weft_layer_id layer
     weft__variable *v = NULL;
     weft_status st = variable_at(model, layer, i, &v, NULL);
     if (st == WEFT_OK) st = check_bytes(model, layer, v, bytes);
-    return st ? st : weft__variable_read(v, data);
+    if (st || weft__snapshot_read(v, data)) return st;
+    return weft__variable_read(v, data);
 }
 
 static weft_status api_variable_set(weft_model *model, weft_layer_id layer, uint32_t i,

@@ -178,6 +178,7 @@ weft_status weft__model_lower(const weft_model *model, const weft__lower_request
     weft__lowering lowering = { .ctx = model->ctx,
                                 .store = model->store,
                                 .training = request && request->training,
+                                .compiled = request && request->compiled,
                                 .added = request ? request->added : NULL };
     weft__results results = { 0 };
     weft_val *in = NULL;
@@ -196,6 +197,8 @@ weft_status weft__model_lower(const weft_model *model, const weft__lower_request
     }
     for (uint32_t i = 0; i < results.n && st == WEFT_OK; i++)
         st = weft__graph_output(lowering.graph, model->output[i].name, results.val[i]);
+    for (uint32_t i = 0; i < results.n && request && request->masks; i++)
+        request->masks[i] = weft__mask_of(&lowering, lowering.graph, results.val[i]);
     if (st == WEFT_OK && lowering.random) st = count_step(&lowering);
     if (st == WEFT_OK) {
         *graph = lowering.graph;

@@ -55,9 +55,13 @@ void weft__model_release(const weft_model *model, const void *user);
 uint64_t weft__model_wrote(const weft_model *model);
 /* Values that others hold come home; the holder `user` itself (may be NULL) is not asked. */
 weft_status weft__model_pull(const weft_model *model, const void *user);
-/* WEFT_E_UNSUPPORTED if a layer that is not frozen has a regularizer or a constraint, which
- * training does not apply yet: it names both. */
-weft_status weft__model_check_training(const weft_model *model);
+/* WEFT_E_UNSUPPORTED if a layer has a regularizer that Keras adds to the loss, as Weft does not
+ * yet, or, for training, a constraint, which no step applies yet: it names both. */
+weft_status weft__model_check_applied(const weft_model *model, int training);
+/* What is frozen now is what lowering for a compiled session sees from now on. */
+void weft__model_keep_frozen(const weft_model *model);
+/* Does output i have a mask? */
+int weft__model_masks(const weft_model *model, uint32_t i);
 
 typedef struct weft__added { /* scalars that layers add to the loss; starts as { 0 } */
     weft_val *value;
@@ -66,9 +70,11 @@ typedef struct weft__added { /* scalars that layers add to the loss; starts as {
 
 typedef struct weft__lower_request {
     int training;
+    int compiled;       /* layers are frozen as they were at the last weft__model_keep_frozen */
     weft__added *added; /* NULL: they are dropped */
     const weft_spec
         *inputs; /* n_inputs specs: WEFT_ANY replaced by numbers; NULL = as the model has them */
+    weft_val *masks; /* takes the outputs' masks, or WEFT_NONE; NULL: nobody wants them */
 } weft__lower_request;
 /* The model's graph: inputs and outputs in the model's order, variables by weft__variable, node
  * paths by layer. */

@@ -201,6 +201,17 @@ weft_status weft_model_check_path(weft_context *ctx, const char *path)
     return st;
 }
 
+/* All weights of one moment: sessions may train the model meanwhile. */
+static weft_status write_model(const weft_format *format, const char *path, const weft_model *model)
+{
+    weft__snapshot snapshot;
+    weft_status st = weft__snapshot_begin(model, &snapshot);
+    if (st) return st;
+    st = format->write(&model->api, model, path, NULL);
+    weft__snapshot_end(&snapshot);
+    return st;
+}
+
 weft_status weft_model_save(const weft_model *model, const char *path)
 {
     const weft_format *format = NULL;
@@ -214,7 +225,7 @@ weft_status weft_model_save(const weft_model *model, const char *path)
     if (st) return st;
     fclose(file->stream);
     file->stream = NULL;
-    st = with_path(path, format->write(&model->api, model, file->temporary, NULL));
+    st = with_path(path, write_model(format, file->temporary, model));
     if (st == WEFT_OK) return weft__file_commit(&file);
     weft__file_discard(&file);
     return st;

@@ -38,6 +38,7 @@ typedef struct weft__body {
     size_t n_variables, cap_variables; /* creation order */
     weft__store *store;                /* a reference */
     int built, frozen;                 /* called once; trainable=false */
+    int compiled_frozen;               /* when a session was compiled for training */
 } weft__body;
 
 typedef struct weft__call {
@@ -207,4 +208,16 @@ weft_status weft__missing_add(weft_model *model, const char *cls, const char *la
 extern const weft_model_api weft__model_api;
 #define WEFT__KIND_FUNCTIONAL "Functional"
 #define WEFT__KIND_SEQUENTIAL "Sequential"
+
+/* Copies of all variables of a finished model at one moment, which is what this thread's
+ * weft__snapshot_read gives between begin and end. After a failure there is nothing to end. */
+typedef struct weft__snapshot {
+    const weft_model *model;
+    void **copy; /* of the model's variables, in its order */
+    const struct weft__snapshot *outer;
+} weft__snapshot;
+weft_status weft__snapshot_begin(const weft_model *model, weft__snapshot *snapshot);
+void weft__snapshot_end(weft__snapshot *snapshot);
+/* 1: data is the variable's value then; 0: no snapshot has it. */
+int weft__snapshot_read(const weft__variable *variable, void *data);
 #endif

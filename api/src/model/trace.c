@@ -526,7 +526,7 @@ weft_status weft__run_body(weft__lowering *lowering, const weft__run_request *re
               .path = request->path,
               .prefix = "",
               .inference = request->inference,
-              .frozen = body->frozen,
+              .frozen = lowering->compiled ? body->compiled_frozen : body->frozen,
               .creating = !body->built,
               .depth = request->depth };
     class_request one = { body->attrs, lowering->graph, request->in, request->n_in };

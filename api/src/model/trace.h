@@ -15,6 +15,7 @@ typedef struct weft__lowering {
     weft__graph *graph;
     weft__store *store; /* of the whole model: seed and step of random numbers */
     int training;
+    int compiled;        /* layers are frozen as they were when a session was compiled */
     int random;          /* a layer has drawn random numbers */
     weft__names streams; /* of random numbers: how many a layer's path has, over all its calls */
     weft__added *added;  /* takes what layers add to the loss; NULL: nobody wants it */

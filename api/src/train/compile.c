@@ -114,9 +114,13 @@ static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, 
     weft_spec target;
     weft_status st = weft_model_output(model, i, &name, &goal->output);
     size_t where = weft__where_push("output \"%s\"", name ? name : "?");
+    if (!st && item(losses, i)->kind == WEFT__NONE)
+        st = weft_fail(WEFT_E_UNSUPPORTED, "an output without a loss is not supported yet; give it "
+                                           "one, with 0 among the loss_weights");
     if (!st) st = named_of(item(losses, i), "loss", &named);
     if (!st) st = weft__loss_make(&named, &goal->loss);
     if (!st) st = weft__loss_target(&goal->loss, &goal->output, &target);
+    goal->masked = !st && weft__model_masks(model, i);
     if (!st) st = read_weight(attrs, i, t->n_goals, &goal->loss.weight);
     if (!st) st = read_metrics(goal, weft__attrs_get(attrs, "metrics"));
     weft__where_pop(where);
@@ -199,14 +203,28 @@ static weft_status make_names(const weft_model *model, weft__trainer *t)
     return st;
 }
 
+/* Losses are means over samples; metrics over what the output's mask leaves of them. */
+static void make_counts(weft__trainer *t)
+{
+    uint32_t n = 1 + (t->n_goals > 1 ? t->n_goals : 0), samples = t->names.n;
+    t->n_sums = samples + 1;
+    for (uint32_t k = 0; k < n; k++)
+        t->count[k] = samples;
+    for (uint32_t i = 0; i < t->n_goals; i++) {
+        t->goal[i].count = t->goal[i].masked ? t->n_sums++ : samples;
+        for (uint32_t k = 0; k < t->goal[i].n_metrics; k++)
+            t->count[n++] = t->goal[i].count;
+    }
+}
+
 static weft_status make_variables(const weft_model *model, weft__trainer *t)
 {
-    const weft_spec sums = { WEFT_F32, 1, { t->names.n + 1 } };
+    const weft_spec sums = { WEFT_F32, 1, { t->n_sums } };
     weft_status st;
     if ((st = weft__slots_create(&t->slots))) return st;
-    if ((st = weft__pack_create(model, t->slots, &t->pack))) return st;
     if ((st = weft__slots_add(t->slots, "sums", &sums, "zeros", &t->sums))) return st;
     if (!t->has_optimizer) return WEFT_OK;
+    if ((st = weft__pack_create(model, t->slots, &t->pack))) return st;
     return weft__optimizer_slots(&t->optimizer, t->slots, t->pack->flat->spec.dim[0]);
 }
 
@@ -216,13 +234,14 @@ static weft_status make(const weft_model *model, const weft__attrs *attrs, weft_
     weft__named named;
     weft_status st;
     if ((st = check_known(attrs))) return st;
-    if ((st = weft__model_check_training(model))) return st;
     if (optimizer && optimizer->kind != WEFT__NONE) {
         if ((st = named_of(optimizer, "optimizer", &named))) return st;
         if ((st = weft__optimizer_make(&named, &t->optimizer))) return st;
         t->has_optimizer = 1;
     }
+    if ((st = weft__model_check_applied(model, t->has_optimizer))) return st;
     if ((st = read_goals(model, attrs, t)) || (st = make_names(model, t))) return st;
+    make_counts(t);
     return make_variables(model, t);
 }
 
@@ -234,6 +253,7 @@ static void drop(weft_session *session)
 /* Plans and copies of the old trainer's variables go first. */
 static void install(weft_session *session, weft__trainer *trainer)
 {
+    weft__model_keep_frozen(session->model);
     pthread_mutex_lock(&session->lock);
     weft__session_drop_plans(session);
     weft__devices_drop_copies(session->devices);

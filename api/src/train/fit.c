@@ -43,8 +43,10 @@ static weft_status run_pass(const pass *p, weft_logs *logs)
 {
     const weft_data *batch;
     weft_status st = weft__train_reset(p->session);
-    while (!st && !stopped(p->stop) && (batch = weft__batches_next(p->batches))) {
+    for (uint64_t n = 1; !st && !stopped(p->stop) && (batch = weft__batches_next(p->batches));
+         n++) {
         if ((st = weft__train_run(p->session, batch, p->train))) break;
+        if (n % WEFT__SUMS_UNREAD == 0 && (st = weft__train_read_sums(p->session))) break;
         if (!p->progress || !weft__progress_step(p->progress, seconds())) continue;
         if (!(st = weft__train_logs(p->session, logs)))
             weft__progress_draw(p->progress, logs, seconds());
@@ -130,12 +132,9 @@ static weft_status choose_samples(fit *f, const weft_data *data)
 
 static void add_validation(weft_logs *logs, const weft_logs *validation)
 {
-    const size_t prefix = strlen("val_"), room = sizeof *logs->name - prefix;
     for (uint32_t i = 0; i < validation->n && logs->n < WEFT_MAX_LOGS; i++, logs->n++) {
-        char *name = logs->name[logs->n];
-        memcpy(name, "val_", prefix);
-        memcpy(name + prefix, validation->name[i], room); /* a name too long is cut */
-        name[prefix + room - 1] = 0;
+        /* compile leaves room for the four characters */
+        snprintf(logs->name[logs->n], sizeof *logs->name, "val_%.59s", validation->name[i]);
         logs->value[logs->n] = validation->value[i];
     }
 }

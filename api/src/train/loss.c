@@ -1,4 +1,5 @@
-/* Losses, with Keras's formulas (losses/losses.py) and names: means over all samples and elements.
+/* Losses, with Keras's formulas (losses/losses.py) and names: means over all samples and elements
+ * that no mask leaves out.
  * Crossentropies of probabilities that a sigmoid or a softmax made are computed from what went into
  * it, which neither overflows nor loses digits. */
 #include <string.h>
@@ -13,8 +14,10 @@
 
 struct weft__loss_class {
     const char *names[4]; /* the first one is for messages */
-    weft_val (*build)(weft__build *, const weft__loss *, weft_val y, weft_val p);
+    /* of the shape of p, or without its last axis: the loss is their mean */
+    weft_val (*values)(weft__build *, const weft__loss *, weft_val y, weft_val p);
     int crossentropy, sparse;
+    int classes; /* along the last axis of the output */
 };
 
 static weft_val op1(weft__build *b, const char *name, weft_val x)
@@ -40,13 +43,13 @@ weft_val weft__mean_all(weft__build *b, weft_val x)
 static weft_val mse(weft__build *b, const weft__loss *loss, weft_val y, weft_val p)
 {
     (void)loss;
-    return weft__mean_all(b, op1(b, "square", op2(b, "sub", y, p)));
+    return op1(b, "square", op2(b, "sub", y, p));
 }
 
 static weft_val mae(weft__build *b, const weft__loss *loss, weft_val y, weft_val p)
 {
     (void)loss;
-    return weft__mean_all(b, op1(b, "abs", op2(b, "sub", y, p)));
+    return op1(b, "abs", op2(b, "sub", y, p));
 }
 
 /* What went into the sigmoid or softmax that made p; WEFT_NONE if none did. */
@@ -82,14 +85,12 @@ static weft_val binary(weft__build *b, const weft__loss *loss, weft_val y, weft_
 {
     weft_val x = loss->from_logits ? p : before(b, p, &weft__op_map, "sigmoid(a)");
     if (loss->smoothing > 0) y = smoothed(b, loss, y, 2);
-    if (x != WEFT_NONE) {
-        return weft__mean_all(b, op2(b, "sub", op1(b, "softplus", x), op2(b, "mul", x, y)));
-    }
+    if (x != WEFT_NONE) return op2(b, "sub", op1(b, "softplus", x), op2(b, "mul", x, y));
     p = clipped(b, p);
     weft_val yes = op2(b, "mul", y, op1(b, "log", p));
     weft_val no = op2(b, "mul", op2(b, "sub", number(b, 1), y),
                       op1(b, "log", op2(b, "sub", number(b, 1), p)));
-    return op1(b, "neg", weft__mean_all(b, op2(b, "add", yes, no)));
+    return op1(b, "neg", op2(b, "add", yes, no));
 }
 
 /* log of the probabilities, along the last axis */
@@ -101,11 +102,10 @@ static weft_val log_probabilities(weft__build *b, const weft__loss *loss, weft_v
     return op1(b, "log", clipped(b, op2(b, "div", p, sum)));
 }
 
-/* The mean over samples of -sum over classes */
+/* -sum over classes */
 static weft_val crossentropy(weft__build *b, weft_val weighted)
 {
-    weft_val sums = weft_opf(&b->base, "reduce", weighted, "fn=sum axes=(-1)");
-    return op1(b, "neg", weft__mean_all(b, sums));
+    return op1(b, "neg", weft_opf(&b->base, "reduce", weighted, "fn=sum axes=(-1)"));
 }
 
 static weft_val categorical(weft__build *b, const weft__loss *loss, weft_val y, weft_val p)
@@ -140,11 +140,11 @@ static weft_val sparse(weft__build *b, const weft__loss *loss, weft_val y, weft_
 }
 
 static const weft__loss_class classes[] = {
-    { { "mse", "mean_squared_error", "MeanSquaredError" }, mse, 0, 0 },
-    { { "mae", "mean_absolute_error", "MeanAbsoluteError" }, mae, 0, 0 },
-    { { "binary_crossentropy", "BinaryCrossentropy" }, binary, 1, 0 },
-    { { "categorical_crossentropy", "CategoricalCrossentropy" }, categorical, 1, 0 },
-    { { "sparse_categorical_crossentropy", "SparseCategoricalCrossentropy" }, sparse, 1, 1 },
+    { { "mse", "mean_squared_error", "MeanSquaredError" }, mse, 0, 0, 0 },
+    { { "mae", "mean_absolute_error", "MeanAbsoluteError" }, mae, 0, 0, 0 },
+    { { "binary_crossentropy", "BinaryCrossentropy" }, binary, 1, 0, 0 },
+    { { "categorical_crossentropy", "CategoricalCrossentropy" }, categorical, 1, 0, 1 },
+    { { "sparse_categorical_crossentropy", "SparseCategoricalCrossentropy" }, sparse, 1, 1, 1 },
 };
 enum { CLASSES = sizeof classes / sizeof *classes };
 
@@ -191,6 +191,12 @@ weft_status weft__loss_make(const weft__named *named, weft__loss *loss)
     return WEFT_OK;
 }
 
+weft_status weft__fail_classes(const char *name)
+{
+    return weft_fail(WEFT_E_SHAPE,
+                     "%s needs an output with classes along its last axis behind the batch", name);
+}
+
 int weft__loss_sparse(const weft__loss *loss)
 {
     return loss->cls->sparse;
@@ -203,17 +209,23 @@ weft_status weft__loss_target(const weft__loss *loss, const weft_spec *output, w
     if (output->dtype != WEFT_F32)
         return weft_fail(WEFT_E_DTYPE, "a loss needs a float32 output, this one is %s",
                          weft_dtype_name(output->dtype));
+    if (loss->cls->classes && (output->rank < 2 || output->dim[output->rank - 1] < 1))
+        return weft__fail_classes(loss->cls->names[0]);
     if (!loss->cls->sparse) return WEFT_OK;
-    if (output->rank < 2 || output->dim[output->rank - 1] < 1)
-        return weft_fail(WEFT_E_SHAPE,
-                         "%s needs an output with classes along its last axis behind the batch",
-                         loss->cls->names[0]);
     target->dtype = WEFT_I32;
     target->dim[--target->rank] = 0;
     return WEFT_OK;
 }
 
-weft_val weft__loss_build(weft__build *build, const weft__loss *loss, weft_val y, weft_val p)
+static weft_val sum_all(weft__build *b, weft_val x)
 {
-    return loss->cls->build(build, loss, y, p);
+    return weft_opf(&b->base, "reduce", x, "fn=sum");
+}
+
+weft_val weft__loss_build(weft__build *build, const weft__loss *loss, const weft__judged *of)
+{
+    weft_val values = loss->cls->values(build, loss, of->y, of->p);
+    if (of->weights == WEFT_NONE) return weft__mean_all(build, values);
+    weft_val n = op2(build, "max", sum_all(build, of->weights), number(build, 1));
+    return op2(build, "div", sum_all(build, weft__masked(build, values, of->weights)), n);
 }

@@ -11,7 +11,16 @@ typedef struct weft__named {
     const weft__attrs *args; /* may be NULL */
 } weft__named;
 
-/* ---- losses and metrics: a mean over all samples and elements ---- */
+/* ---- losses and metrics: a mean over all samples and elements that are not masked ---- */
+
+/* *weights: f32 in the shape of p without its last axis, 1 where the output's mask says so, else 0;
+ * WEFT_NONE if it has none (mask is WEFT_NONE). */
+weft_status weft__mask_weights(weft__build *build, weft_val mask, weft_val p, weft_val *weights);
+/* values (of p's shape, or without its last axis) times weights; as they are without weights. */
+weft_val weft__masked(weft__build *build, weft_val values, weft_val weights);
+/* mean over everything, of float values */
+weft_val weft__mean_all(weft__build *build, weft_val x);
+
 typedef struct weft__loss_class weft__loss_class;
 typedef struct weft__loss {
     const weft__loss_class *cls;
@@ -19,23 +28,29 @@ typedef struct weft__loss {
     double smoothing, weight; /* weight: in the sum over outputs */
 } weft__loss;
 weft_status weft__loss_make(const weft__named *named, weft__loss *loss);
+/* name, of a loss or a metric, needs classes that the output does not have. */
+weft_status weft__fail_classes(const char *name);
 /* Takes class numbers: targets without the output's last axis. */
 int weft__loss_sparse(const weft__loss *loss);
 /* The spec of the targets for that output. */
 weft_status weft__loss_target(const weft__loss *loss, const weft_spec *output, weft_spec *target);
-/* The loss as a scalar; y: targets, p: the model's output. 0 after a failure. */
-weft_val weft__loss_build(weft__build *build, const weft__loss *loss, weft_val y, weft_val p);
+/* What a loss and a metric are of. */
+typedef struct weft__judged {
+    weft_val y, p;    /* targets, the model's output */
+    weft_val weights; /* WEFT_NONE: no mask */
+} weft__judged;
+/* The loss as a scalar; 0 after a failure, or if all is masked. */
+weft_val weft__loss_build(weft__build *build, const weft__loss *loss, const weft__judged *of);
 
 typedef struct weft__metric {
     char name[64];
-    weft_val (*build)(weft__build *, weft_val y, weft_val p);
+    weft_val (*values)(weft__build *, weft_val y, weft_val p);
 } weft__metric;
 /* accuracy depends on the output's shape and on whether targets are class numbers, as in Keras. */
 weft_status weft__metric_make(const char *name, const weft_spec *output, int sparse,
                               weft__metric *metric);
-
-/* mean over everything, of float values */
-weft_val weft__mean_all(weft__build *build, weft_val x);
+/* The mean of its values, masked ones as 0: the metric times the mean of the weights. */
+weft_val weft__metric_build(weft__build *build, const weft__metric *metric, const weft__judged *of);
 
 /* ---- optimizers ---- */
 typedef struct weft__optimizer {

@@ -1,6 +1,8 @@
 /* One batch: arrays checked, the plan for their sizes found, run; and the sums that steps leave on
  * the device. */
 #include <inttypes.h>
+#include <math.h>
+#include <string.h>
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "graph/dim.h"
@@ -34,8 +36,11 @@ static weft_status shape_target(const weft_session *session, uint32_t i, const w
     if (rank == want.rank + 1 && have.dim[rank - 1] == 1) rank--;
     int fits = rank == want.rank || (rank == want.rank - 1 && want.dim[rank] == 1);
     for (int32_t k = 0; k < rank && fits; k++)
-        fits = want.dim[k] == WEFT_ANY || have.dim[k] == weft__dim_at(want.dim[k], batch);
+        fits = want.dim[k] == WEFT_ANY ? have.dim[k] >= 0
+                                       : have.dim[k] == weft__dim_at(want.dim[k], batch);
     if (!fits || !weft_dtype_size(have.dtype)) return fail_target(name, &want, &have);
+    if (!array->data && weft_array_count(array))
+        return weft_fail(WEFT_E_ARG, "targets of output \"%s\": the array has no data", name);
     *shaped = *array;
     shaped->spec = want;
     shaped->spec.dtype = have.dtype;
@@ -44,17 +49,18 @@ static weft_status shape_target(const weft_session *session, uint32_t i, const w
     return WEFT_OK;
 }
 
+/* As double, which a float that is no whole number survives, and NaN. */
 static weft_status check_class(const char *name, const weft_array *classes, int64_t n)
 {
     weft_array *numbers = NULL;
-    weft_status st = weft_array_convert(classes, WEFT_I64, &numbers);
+    weft_status st = weft_array_convert(classes, WEFT_F64, &numbers);
     for (uint64_t i = 0; !st && i < weft_array_count(numbers); i++) {
-        int64_t c = ((const int64_t *)numbers->data)[i];
-        if (c < 0 || c >= n)
-            st = weft_fail(WEFT_E_ARG,
-                           "targets of output \"%s\": class %" PRId64 " of sample %" PRIu64
-                           " is out of range; the output has the classes 0 to %" PRId64,
-                           name, c, i, n - 1);
+        double c = ((const double *)numbers->data)[i];
+        if (c >= 0 && c < (double)n && c == floor(c)) continue;
+        st = weft_fail(WEFT_E_ARG,
+                       "targets of output \"%s\": class %g of sample %" PRIu64
+                       " is none; the output has the classes 0 to %" PRId64 ", whole numbers",
+                       name, c, i, n - 1);
     }
     weft_array_destroy(&numbers);
     return st;
@@ -205,27 +211,43 @@ void weft__train_names(const weft_session *session, weft_logs *logs)
     *logs = session->trainer->names;
 }
 
-weft_status weft__train_reset(weft_session *session)
+static weft_status clear_sums(weft_session *session)
 {
-    static const float zero[WEFT_MAX_LOGS + 1];
+    static const float zero[WEFT__MAX_SUMS];
     pthread_mutex_lock(&session->lock);
     weft_status st = weft__devices_set(session->devices, session->trainer->sums, zero);
     pthread_mutex_unlock(&session->lock);
     return st;
 }
 
-weft_status weft__train_logs(weft_session *session, weft_logs *logs)
+weft_status weft__train_reset(weft_session *session)
 {
-    float sums[WEFT_MAX_LOGS + 1];
-    const weft__trainer *t = session->trainer;
+    memset(session->trainer->read, 0, sizeof session->trainer->read);
+    return clear_sums(session);
+}
+
+weft_status weft__train_read_sums(weft_session *session)
+{
+    float sums[WEFT__MAX_SUMS];
+    weft__trainer *t = session->trainer;
     pthread_mutex_lock(&session->lock);
     weft_status st = weft__devices_pull_own(session->devices, t->sums);
     pthread_mutex_unlock(&session->lock);
     if (!st) st = weft__variable_read(t->sums, sums);
+    if (st || (st = clear_sums(session))) return st;
+    for (uint32_t i = 0; i < t->n_sums; i++)
+        t->read[i] += (double)sums[i];
+    return WEFT_OK;
+}
+
+weft_status weft__train_logs(weft_session *session, weft_logs *logs)
+{
+    const weft__trainer *t = session->trainer;
+    weft_status st = weft__train_read_sums(session);
     if (st) return st;
     *logs = t->names;
     for (uint32_t i = 0; i < logs->n; i++)
-        logs->value[i] = sums[logs->n] > 0 ? (double)(sums[i] / sums[logs->n]) : 0;
+        logs->value[i] = t->read[t->count[i]] > 0 ? t->read[i] / t->read[t->count[i]] : 0;
     return WEFT_OK;
 }
 
@@ -247,6 +269,9 @@ weft_status weft_session_learning_rate(const weft_session *session, double *rate
     weft__variable *variable;
     float value;
     weft_status st = rate_of(session, &variable);
+    if (!st && !rate)
+        st = weft_fail(WEFT_E_ARG, "weft_session_learning_rate: nowhere to put the rate; pass a "
+                                   "pointer");
     if (!st) st = weft__variable_read(variable, &value);
     if (!st) *rate = (double)value;
     return st;
