@@ -152,19 +152,35 @@ static weft_status add_carry(backward *w, uint32_t input)
     return st;
 }
 
-static weft_status lay_out(backward *w, const uint8_t *ways)
+/* Has input i a gradient? A carry has one in the loop back already if the end of it does. */
+static int wants(const backward *w, const uint8_t *body, uint32_t i)
 {
-    const weft__node *node = w->node;
-    uint32_t n_carry = w->scan.n_carry;
-    weft_status st = WEFT_OK;
-    for (uint32_t i = 0; i < node->n_in && !st; i++) {
-        if (!weft__is_float(weft__graph_spec(w->graph, node->in[i])->dtype)) continue;
-        if (i >= n_carry && !(ways[node->in[i]] & WEFT__LEADS)) continue;
+    const weft__graph *region = w->node->region;
+    int ways = body[region->input[i].value];
+    if (role_of(w, i) == CARRY) ways |= body[region->output[i].value];
+    return ways & WEFT__REACHES;
+}
+
+static weft_status choose(backward *w, const uint8_t *ways)
+{
+    uint8_t *body = NULL;
+    weft_status st = weft__gradient_body_ways(w->node, ways, &body);
+    for (uint32_t i = 0; !st && i < w->node->n_in; i++) {
+        if (!wants(w, body, i)) continue;
         if (role_of(w, i) == X)
             w->wanted[i] = ++w->n_ys;
         else
             st = add_carry(w, i);
     }
+    weft__free(body);
+    return st;
+}
+
+static weft_status lay_out(backward *w, const uint8_t *ways)
+{
+    const weft__node *node = w->node;
+    uint32_t n_carry = w->scan.n_carry;
+    weft_status st = choose(w, ways);
     for (uint32_t i = 0; i < w->scan.n_x; i++)
         w->xs[w->n_x++] = give(w, node->in[n_carry + i]);
     for (uint32_t i = 0; i < n_carry; i++)
