@@ -312,8 +312,11 @@ enum { WEFT_OP_EPILOGUE = 1 }; /* weft_op_class.flags: the host adds `then` to a
 /* ---- a layer: what users name ---------------------------------------------------------------- */
 typedef struct weft_layer_class {
     uint32_t struct_size, flags;
-    const char *name;              /* "LSTM"; third parties: "org.example.Swish"              */
-    uint32_t version, min_version; /* of the attribute/weight schema stored in model files     */
+    const char *name; /* "LSTM"; third parties: "org.example.Swish"              */
+    /* version counts from 1 and is raised when attributes or variables get another meaning;
+     * min_version (1 .. version): the oldest whose attributes and variables it still takes. For
+     * formats that keep versions in their files; .keras files have none. */
+    uint32_t version, min_version;
     const char *inputs, *outputs;
     const weft_attr *attrs;
     weft_status (*build)(weft_build *); /* [build] the meaning; pure            */
@@ -330,7 +333,12 @@ struct weft_format;          /* weft/format.h: file formats, read and write */
 typedef struct weft_plugin { /* the only exported symbol: const weft_plugin weft_plugin_v1 */
     uint32_t magic, struct_size, abi_major, abi_minor;
     const char *abi_tag, *name, *version, *author, *license, *url;
-    const char *needs; /* "scan op/1.1": features without which it cannot work */
+    /* "scan op/1.0": features without which it cannot work, each alone, with the major or with the
+     * least minor version; "" or NULL: none. A library without one of them refuses the plugin. Those
+     * of this library, all 1.0: abi (the structs and tables of these headers), op (the core's ops and
+     * their attributes), map (expressions and their functions), initializer (names of them), scan,
+     * gradient (training), random, mask, state (assign, transient variables), cpu, cl (kernels). */
+    const char *needs;
     weft_status (*init)(const weft_host *); /* NULL for most. [load] no threads, no OpenCL calls */
     const weft_op_class *const *ops;        /* these lists end with NULL */
     const weft_layer_class *const *layers;
@@ -525,9 +533,11 @@ static inline weft_val weft_zeros(weft_build *b, const weft_spec *s)
  *
  * R3 New fields and table entries go at the end; none is removed, reordered or retyped.
  *
- * R4 A newer minor on either side is never refused; only weft_plugin.needs can refuse.
+ * R4 A newer minor on either side is never refused for that; weft_plugin.needs says what a plugin
+ *    cannot do without.
  *
- * R5 Enumerations are int32_t; unknown values are reported, never asserted.
+ * R5 Enumerations are int32_t. Unknown values and unknown flags are refused with a text, when the
+ *    plugin is loaded or at the call; never asserted, never ignored.
  *
  * R6 Strings are UTF-8; descriptors and their strings are const for the life of the process.
  *
