@@ -197,11 +197,14 @@ typedef struct weft_kernel_call {
     const char *(*attr_s)(const struct weft_kernel_call *, const char *);
     uint32_t (*attr_v)(const struct weft_kernel_call *, const char *, int64_t *values,
                        uint32_t cap);
+    uint32_t (*attr_fv)(const struct weft_kernel_call *, const char *, double *values,
+                        uint32_t cap);
     int64_t (*device)(const struct weft_kernel_call *,
                       const char *fact); /* "is_cpu", "compute_units", "local_memory" */
     int64_t (*param)(const struct weft_kernel_call *,
                      const char *); /* a tunable parameter of the chosen variant */
     weft_status (*fail)(const struct weft_kernel_call *, weft_status, const char *msg);
+    const void *(*extension)(const struct weft_kernel_call *, const char *id);
 } weft_kernel_call;
 /* What a kernel takes besides dense f32 inputs and outputs. A kernel that takes strided views takes
  * pitched ones. INPLACE: out 0 may lie on an input of the same shape and dtype. EPILOGUE: the op's
