@@ -1,5 +1,6 @@
 /* The gradient of a loop, as a graph: what it goes through and keeps sums of, and what it leaves
- * alone. Its numbers where carries mix what is trained with what is not; others: test_plan_loop.c. */
+ * alone. Its numbers where carries mix what is trained with what is not; others: test_plan_loop.c.
+ * */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

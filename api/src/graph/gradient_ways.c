@@ -1,6 +1,6 @@
-/* Which values a gradient goes through. A loop is looked into: what comes out of its body depends on
- * some of what goes in, and carries hand it on from step to step, so that the marks of its body are
- * a fixpoint over the carries. */
+/* Which values a gradient goes through. A loop is looked into: what comes out of its body depends
+ * on some of what goes in, and carries hand it on from step to step, so that the marks of its body
+ * are a fixpoint over the carries. */
 #include <weft/status.h>
 #include "base/alloc.h"
 #include "base/fail.h"
