@@ -52,7 +52,7 @@ static weft_status make_scan(weft__rewrite *rewrite, uint32_t number, const uint
 {
     weft__graph *body = NULL;
     weft_status st = make_body(rewrite->src->node[number], ways, &body);
-    if (!st) st = weft__rewrite_scan(rewrite, number, &body, 1);
+    if (!st) st = weft__rewrite_scan(rewrite, number, &body);
     weft__graph_destroy(&body);
     return st;
 }
