@@ -53,6 +53,13 @@ static uint32_t node_attr_v(const weft_kernel_call *call, const char *name, int6
     return step->attr_v(step, name, values, cap);
 }
 
+static uint32_t node_attr_fv(const weft_kernel_call *call, const char *name, double *values,
+                             uint32_t cap)
+{
+    const weft_step *step = cpu_node_of(call)->step;
+    return step->attr_fv(step, name, values, cap);
+}
+
 static int64_t node_device(const weft_kernel_call *call, const char *fact)
 {
     if (!strcmp(fact, "is_cpu")) return 1;
@@ -72,6 +79,13 @@ static weft_status node_fail(const weft_kernel_call *call, weft_status status, c
     return call->host->fail(call->host, status, text);
 }
 
+static const void *node_extension(const weft_kernel_call *call, const char *id)
+{
+    (void)call;
+    (void)id;
+    return NULL; /* there is none yet */
+}
+
 static void fill_call(cpu_node *node)
 {
     const weft_step *step = node->step;
@@ -87,9 +101,11 @@ static void fill_call(cpu_node *node)
                                      .attr_f = node_attr_f,
                                      .attr_s = node_attr_s,
                                      .attr_v = node_attr_v,
+                                     .attr_fv = node_attr_fv,
                                      .device = node_device,
                                      .param = node_param,
-                                     .fail = node_fail };
+                                     .fail = node_fail,
+                                     .extension = node_extension };
 }
 
 static const weft_operand *operand(const cpu_node *node, uint32_t i)

@@ -163,11 +163,35 @@ static void define_device(ocl_source *s)
                      ocl_rows(s->dev));
 }
 
+static void define_real(ocl_source *s, const char *name, double value)
+{
+    if (!ocl_source_wants(s, name)) return;
+    ocl_text_add(s->text, "#define %s ", name);
+    ocl_text_real(s->text, value, ocl_step_f64(s->step));
+    ocl_text_append(s->text, "\n", 1);
+}
+
+static void define_numbers(ocl_source *s, const weft_attr *a)
+{
+    const weft_step *step = s->step;
+    char name[128];
+    int64_t whole[64];
+    double real[64];
+    uint32_t n = a->type == WEFT_INTS ? step->attr_v(step, a->name, whole, 64)
+                                      : step->attr_fv(step, a->name, real, 64);
+    for (uint32_t k = 0; k < n && k < 64; k++) {
+        snprintf(name, sizeof name, "ATTR_%s_%u", a->name, k);
+        if (a->type == WEFT_INTS)
+            define_symbol(s, name, whole[k]);
+        else
+            define_real(s, name, real[k]);
+    }
+}
+
 static void define_attribute(ocl_source *s, const weft_attr *a)
 {
     const weft_step *step = s->step;
     char name[128];
-    int64_t list[64];
     snprintf(name, sizeof name, "ATTR_%s", a->name);
     switch (a->type) {
     case WEFT_INT: /* a plain number: -1 is an axis here, not the batch */
@@ -176,20 +200,9 @@ static void define_attribute(ocl_source *s, const weft_attr *a)
             ocl_text_add(s->text, "#define %s (%lld)\n", name,
                          (long long)step->attr_i(step, a->name));
         break;
-    case WEFT_FLOAT:
-        if (!ocl_source_wants(s, name)) break;
-        ocl_text_add(s->text, "#define %s ", name);
-        ocl_text_real(s->text, step->attr_f(step, a->name), ocl_step_f64(step));
-        ocl_text_append(s->text, "\n", 1);
-        break;
-    case WEFT_INTS: {
-        uint32_t n = step->attr_v(step, a->name, list, 64);
-        for (uint32_t k = 0; k < n && k < 64; k++) {
-            snprintf(name, sizeof name, "ATTR_%s_%u", a->name, k);
-            define_symbol(s, name, list[k]);
-        }
-        break;
-    }
+    case WEFT_FLOAT: define_real(s, name, step->attr_f(step, a->name)); break;
+    case WEFT_INTS:
+    case WEFT_FLOATS: define_numbers(s, a); break;
     default: break; /* words and texts have no use in OpenCL C */
     }
 }

@@ -29,6 +29,11 @@ static uint32_t attr_v(const weft_kernel_call *c, const char *name, int64_t *val
     return of(c)->step->attr_v(of(c)->step, name, values, cap);
 }
 
+static uint32_t attr_fv(const weft_kernel_call *c, const char *name, double *values, uint32_t cap)
+{
+    return of(c)->step->attr_fv(of(c)->step, name, values, cap);
+}
+
 static int64_t device_fact(const weft_kernel_call *c, const char *fact)
 {
     const weft_dev *dev = of(c)->dev;
@@ -66,6 +71,13 @@ static weft_status call_fail(const weft_kernel_call *c, weft_status status, cons
     return ocl_fail(c->host, status, "%s: op %s: %s", c->path, of(c)->step->op->name, msg);
 }
 
+static const void *extension(const weft_kernel_call *c, const char *id)
+{
+    (void)c;
+    (void)id;
+    return NULL; /* there is none yet */
+}
+
 static int f64_among(const weft_operand *const *o, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -88,10 +100,21 @@ weft_status ocl_call_init(ocl_call *call, weft_dev *dev, const weft_step *step)
 {
     uint32_t n = step->n_in + step->n_out;
     weft_kernel_call base = {
-        sizeof base,       step->n_in,         step->n_out,           step->n_extra,
-        .host = dev->host, .path = step->path, .attr_i = attr_i,      .attr_f = attr_f,
-        .attr_s = attr_s,  .attr_v = attr_v,   .device = device_fact, .param = param,
-        .fail = call_fail
+        .struct_size = sizeof base,
+        .n_in = step->n_in,
+        .n_out = step->n_out,
+        .n_extra = step->n_extra,
+        .host = dev->host,
+        .path = step->path,
+        .attr_i = attr_i,
+        .attr_f = attr_f,
+        .attr_s = attr_s,
+        .attr_v = attr_v,
+        .attr_fv = attr_fv,
+        .device = device_fact,
+        .param = param,
+        .fail = call_fail,
+        .extension = extension,
     };
     *call = (ocl_call){ .base = base, .dev = dev, .step = step, .f64 = ocl_step_f64(step) };
     call->view = ocl_alloc(dev->host, n + 1, sizeof *call->view);

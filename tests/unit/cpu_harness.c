@@ -316,6 +316,15 @@ static uint32_t attr_v(const weft_step *step, const char *name, int64_t *values,
     return a->n;
 }
 
+static uint32_t attr_fv(const weft_step *step, const char *name, double *values, uint32_t cap)
+{
+    const attr *a = find(step, name);
+    if (!a) return 0;
+    for (uint32_t i = 0; i < a->n && i < cap; i++)
+        values[i] = (double)a->list[i];
+    return a->n;
+}
+
 void step_init(test_step *s, const char *op)
 {
     memset(s, 0, sizeof *s);
@@ -330,7 +339,8 @@ void step_init(test_step *s, const char *op)
                            .attr_i = attr_i,
                            .attr_f = attr_f,
                            .attr_s = attr_s,
-                           .attr_v = attr_v };
+                           .attr_v = attr_v,
+                           .attr_fv = attr_fv };
 }
 
 void step_in(test_step *s, tensor *t)

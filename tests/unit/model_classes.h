@@ -191,14 +191,18 @@ static weft_status t_itself(weft_build *b)
 }
 static weft_status t_wrong_variable(weft_build *b)
 {
+    const char *initializer = b->api->attr_s(b, "initializer");
     weft_spec spec = { WEFT_F32, 1, { b->api->attr_i(b, "size") } };
-    weft_val v = b->api->variable(b, "w", &spec, b->api->attr_s(b, "initializer"), WEFT_TRAINABLE);
+    b->api->variable(b, "w", &spec, initializer, (uint32_t)b->api->attr_i(b, "flags"));
+    weft_val v = b->api->variable(b, "w", &spec, initializer, WEFT_TRAINABLE);
     return weft_out(b, 0, weft_add(b, weft_in(b, 0), v));
 }
-static const weft_attr t_wrong_attrs[] = { { "size", WEFT_INT, 0, "1", NULL, "of w" },
-                                           { "initializer", WEFT_LAYER_CONFIG, 0, "zeros", NULL,
-                                             "of w" },
-                                           { 0 } };
+static const weft_attr t_wrong_attrs[] = {
+    { "size", WEFT_INT, 0, "1", NULL, "of w" },
+    { "initializer", WEFT_LAYER_CONFIG, 0, "zeros", NULL, "of w" },
+    { "flags", WEFT_INT, 0, "1", NULL, "of w when it is asked for first" },
+    { 0 },
+};
 static weft_status t_no_result(weft_build *b)
 {
     (void)b;

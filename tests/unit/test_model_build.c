@@ -302,6 +302,20 @@ static void faults_of_plugins(void **state)
     weft_apply(m, "Wrong", "initializer=chaos", input("x", 4));
     t_fails(&m, WEFT_E_NOTFOUND, "unknown initializer \"chaos\"; there are zeros, ones");
     m = t_model(ctx, "net");
+    weft_apply(m, "Wrong", "flags=65281", input("x", 4));
+    t_fails(&m, WEFT_E_ARG,
+            "variable \"w\" has flags 0xff01: WEFT_TRAINABLE alone, or WEFT_STATE and "
+            "WEFT_TRANSIENT, are known");
+    m = t_model(ctx, "net");
+    weft_apply(m, "Wrong", "flags=3", input("x", 4));
+    t_fails(&m, WEFT_E_ARG, "variable \"w\" has flags 0x3: WEFT_TRAINABLE alone");
+    m = t_model(ctx, "net");
+    weft_apply(m, "Wrong", "flags=6", input("x", 4));
+    t_fails(
+        &m, WEFT_E_ARG,
+        "variable \"w\" of layer \"wrong\" has flags 0x6, but this call says 0x1: it must say the "
+        "same each time");
+    m = t_model(ctx, "net");
 }
 
 static weft_model *encoder(const char *name)

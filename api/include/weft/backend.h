@@ -48,6 +48,7 @@ typedef struct weft_step { /* one op of a plan, placed; read only; lives as long
     double (*attr_f)(const struct weft_step *, const char *);
     const char *(*attr_s)(const struct weft_step *, const char *);
     uint32_t (*attr_v)(const struct weft_step *, const char *, int64_t *values, uint32_t cap);
+    uint32_t (*attr_fv)(const struct weft_step *, const char *, double *values, uint32_t cap);
 } weft_step;
 
 /* Where an operand lies in one run: the buffer, and the offset of its first element, in bytes. */

@@ -50,7 +50,9 @@ enum { WEFT_F32 = 1, WEFT_F64, WEFT_F16, WEFT_BF16, WEFT_I32, WEFT_I64, WEFT_U8,
 typedef int32_t weft_log_level;
 enum { WEFT_LOG_DEBUG, WEFT_LOG_INFO, WEFT_LOG_WARN, WEFT_LOG_ERROR };
 
-typedef uint32_t weft_val;   /* a value while a graph is built; 0 = "failed already" */
+/* A value while a graph is built: good until the function that was handed the builder returns. 0 =
+ * "failed already". */
+typedef uint32_t weft_val;
 #define WEFT_NONE UINT32_MAX /* absent: an optional input, no incoming gradient, no mask */
 typedef struct weft_spec {   /* FROZEN (R2): shape and type of one tensor */
     weft_dtype dtype;
@@ -62,7 +64,11 @@ typedef struct weft_ext {
     const void *data;
 } weft_ext; /* FROZEN, ends with {0} */
 
-/* ---- host services ----------------------------------------------------------------------- */
+/* ---- host services -----------------------------------------------------------------------
+ * alloc: not zeroed, align a power of two; NULL after a failure, which is recorded; release takes
+ * NULL. parallel_for: fn over [0, n) in pieces of at least grain elements, on several threads or on
+ * the caller's alone, in any order; returns when all are done. What fn fails with counts as the
+ * caller's failure. extension: WEFT_MAP_ID, WEFT_GEMM_ID; NULL if there is none of that id. */
 typedef struct weft_host {
     uint32_t struct_size, abi_minor;
     const char *name, *version;
@@ -78,7 +84,9 @@ typedef struct weft_host {
     const void *(*extension)(const struct weft_host *, const char *id); /* [any-thread] */
 } weft_host;
 
-/* ---- attributes: a schema in data; the host parses, checks, serialises, prints it --------- */
+/* ---- attributes: a schema in data; the host parses, checks, serialises, prints it ---------
+ * Text: name=value, separated by blanks; a value is 3, 0.5, true, none, a word, "a string", (1,2,3)
+ * or Name(attributes). INTS, FLOATS, STRINGS are flat lists. Unknown names are refused. */
 typedef int32_t weft_attr_type;
 enum {
     WEFT_INT = 1,
@@ -103,7 +111,11 @@ typedef struct weft_attr {  /* FROZEN, ends with {0} */
 /* ---- building a graph: what a layer's build(), an op's lower() and gradient() are handed --- */
 typedef struct weft_build weft_build;
 enum { WEFT_SCAN_REVERSE = 1 }; /* weft_scan.flags: from the last step to the first */
-typedef struct weft_scan {      /* a loop over one axis; the body is traced once; differentiable */
+/* A loop over one axis; the body is traced once; differentiable. At least one x; all have the same
+ * number of steps, which is no multiple of the batch. The body sets every carry_out (of its carry's
+ * spec) and every y, which gets the axis back. It may read any value of its surroundings; they may
+ * read nothing of it. In it out(), set_mask(), assign(), random() and add_loss() fail. */
+typedef struct weft_scan {
     uint32_t struct_size, flags;
     int32_t axis; /* of xs, whose steps it takes one by one, and of ys */
     uint32_t n_carry, n_x, n_y;
@@ -113,42 +125,70 @@ typedef struct weft_scan {      /* a loop over one axis; the body is traced once
     void *user;
     weft_val *carry_end, *ys; /* results */
 } weft_scan;
-/* Flags of a variable. TRANSIENT: model files do not hold it, as what a stateful layer keeps from
- * batch to batch; such ones are made last. */
+/* Flags of a variable. TRAINABLE: the optimizer changes it; alone. STATE: the layer does, by
+ * assign(). TRANSIENT: model files do not hold it, as what a stateful layer keeps from batch to
+ * batch; such ones are made last. 0: nothing changes it but the user. */
 enum { WEFT_TRAINABLE = 1, WEFT_STATE = 2, WEFT_TRANSIENT = 4 };
+/* Errors are sticky: the first failure is kept with its text, after it every call does nothing and
+ * gives 0 or that status, and the host returns it whatever the plugin's function returns. What is
+ * handed in (texts, specs, data, arrays) is copied or read before the call returns; texts that are
+ * absent are NULL. infer() may call n_in, in, spec, attr_*() and fail() alone; layers alone may
+ * call layer() and variable() to set_mask(). */
 typedef struct weft_build_api {
     uint32_t struct_size, reserved;
-    weft_val (*in)(weft_build *, uint32_t i);
-    uint32_t (*n_in)(weft_build *);
-    weft_status (*out)(weft_build *, uint32_t i, weft_val);
+    weft_val (*in)(weft_build *, uint32_t i); /* WEFT_NONE: an optional one that is absent */
+    uint32_t (*n_in)(weft_build *); /* of an op that names its inputs: all, absent ones too */
+    weft_status (*out)(weft_build *, uint32_t i, weft_val); /* result i, from 0 on */
+    /* op: an op, a function of `map` ("tanh", "add") or a cast ("f32"), by name. outs (may be NULL,
+     * 0) are the first n_outs results, WEFT_NONE for those that the op does not have; returns
+     * result 0, also without outs. */
     weft_val (*op)(weft_build *, const char *op, const char *attrs, const weft_val *args,
-                   uint32_t n, weft_val *outs, uint32_t n_outs); /* returns outs[0] */
+                   uint32_t n, weft_val *outs, uint32_t n_outs);
+    /* A layer inside this one, as op(). layer_class: "Dense", or what attr_s gives of a
+     * LAYER_CONFIG, "LeakyReLU(negative_slope=0.1)". name: its variables are name/kernel ..; the
+     * same name again is the same layer; NULL: a new name. */
     weft_val (*layer)(weft_build *, const char *layer_class, const char *name, const char *attrs,
                       const weft_val *args, uint32_t n, weft_val *outs, uint32_t n_outs);
+    /* A variable of the layer, whose dimensions are numbers: made at the layer's first call, found
+     * by its name (no "/") later; spec and flags must be the same each time. initializer: "zeros"
+     * (NULL too), "glorot_uniform", "constant(value=0.5)" ..: a name, or a name with attributes, as
+     * in Keras. The handle is the value that the variable has there: after assign(), the new
+     * one. */
     weft_val (*variable)(weft_build *, const char *name, const weft_spec *, const char *initializer,
                          uint32_t flags);
-    weft_status (*assign)(weft_build *, weft_val variable,
-                          weft_val); /* at the end of the run: moving statistics, RNN state ..; a
-                                        later call of a shared layer reads the value */
-    int (*training)(weft_build *);
+    /* The new value of a variable (what variable() gave), of its spec, stored at the end of the
+     * run: moving statistics, RNN state ..; a later call of a shared layer reads it. */
+    weft_status (*assign)(weft_build *, weft_val variable, weft_val);
+    int (*training)(weft_build *);  /* 1: a graph for training; 0: for inference */
     int (*trainable)(weft_build *); /* 0: the layer is frozen */
     /* a stream of random numbers of this call site: its key and the model's step, the two inputs of
      * op random; weft_random() does both. The key is of the layer's attribute `seed` if it has one
      * and it is a number, else of the model's seed and the layer's path */
     weft_status (*random)(weft_build *, weft_val stream[2]);
     weft_status (*add_loss)(weft_build *,
-                            weft_val);          /* a scalar, part of the loss; in inference too */
-    weft_val (*mask)(weft_build *, uint32_t i); /* WEFT_NONE if input i has none */
+                            weft_val); /* a scalar, part of the loss; in inference too */
+    /* Masks of Keras: bool, false where a step does not count; WEFT_NONE if input i has none.
+     * Result `out` gets one; WEFT_NONE sets nothing. Their shape is between the layers, the host
+     * checks none. */
+    weft_val (*mask)(weft_build *, uint32_t i);
     weft_status (*set_mask)(weft_build *, uint32_t out, weft_val);
+    /* Data: dense, row-major; dimensions are numbers. One of rank 0, whatever its dtype, takes that
+     * of the other operands in expressions, unless theirs is of a lower kind (x * 0.5 keeps a float
+     * x's); elsewhere it keeps its own, but f64 becomes f32. */
     weft_val (*constant)(weft_build *, const weft_spec *, const void *data);
-    weft_status (*spec)(weft_build *, weft_val, weft_spec *result);
+    weft_status (*spec)(weft_build *, weft_val, weft_spec *result); /* of WEFT_NONE: an error */
+    /* Attributes by a name of the schema; another name is an error. attr_i: INT, FLAG (0 or 1);
+     * attr_f: FLOAT; `none` is 0, and an empty list. */
     int64_t (*attr_i)(weft_build *, const char *);
     double (*attr_f)(weft_build *, const char *);
-    const char *(*attr_s)(weft_build *,
-                          const char *); /* any type as canonical text; NULL for none */
-    /* lists: returns how many there are, writes at most cap */
+    /* any type as canonical text, NULL for none; lives until the function that was handed the
+     * builder returns */
+    const char *(*attr_s)(weft_build *, const char *);
+    /* INTS, FLOATS: returns how many there are, writes at most cap */
     uint32_t (*attr_v)(weft_build *, const char *, int64_t *values, uint32_t cap);
     uint32_t (*attr_fv)(weft_build *, const char *, double *values, uint32_t cap);
+    /* msg says what is wrong, with the values, and what to do; layer and op are put in front of it
+     * */
     weft_status (*fail)(weft_build *, weft_status, const char *msg);
     weft_status (*scan)(weft_build *, const weft_scan *);
     /* in gradient() only: inputs are in(), results of the forward op fwd(), incoming gradients
@@ -176,14 +216,18 @@ typedef struct weft_view {
     const int64_t *dim, *stride;
     uint64_t count; /* of elements; all numbers, the batch is known */
     uint64_t outer, inner, pitch;
-    void *data; /* CPU: the first element. NULL: an output that nobody reads. OpenCL: stands for
-                   the buffer; views that a kernel makes of a part carry it on, of scratch
-                   memory the call's scratch */
+    void *data; /* CPU: the first element. NULL: an output that nobody reads, and that need not be
+                   written. OpenCL: stands for the buffer; views that a kernel makes of a part carry
+                   it on, of scratch memory the call's scratch */
     uint64_t offset; /* OpenCL: of the first element, in elements, counted from where data starts */
 } weft_view;
 /* What supports(), scratch(), range(), run() and enqueue() are handed; valid until they return.
- * Inputs: the op's own, then n_extra that belong to `then`. An absent optional input is NULL.
- * In supports() data is NULL, and dimensions and strides are as in a weft_spec: -c is c batches. */
+ * Inputs: the op's own, then n_extra that belong to `then`. An absent optional input is NULL. In
+ * supports() data is NULL, and dimensions and strides are as in a weft_spec: -c is c batches.
+ * scratch: scratch_size bytes, what scratch() asked for, aligned to 64, with anything in them; of
+ * one run of one op. Attributes are read as in weft_build_api, but attr_s gives WEFT_STRING alone,
+ * NULL for other types, and a name that the schema lacks is 0. extension: services by id, NULL for
+ * those that the call has not (R8). */
 typedef struct weft_kernel_call {
     uint32_t struct_size, n_in, n_out, n_extra;
     const weft_host *host;
@@ -197,18 +241,22 @@ typedef struct weft_kernel_call {
     const char *(*attr_s)(const struct weft_kernel_call *, const char *);
     uint32_t (*attr_v)(const struct weft_kernel_call *, const char *, int64_t *values,
                        uint32_t cap);
-    int64_t (*device)(const struct weft_kernel_call *,
-                      const char *fact); /* "is_cpu", "compute_units", "local_memory" */
+    uint32_t (*attr_fv)(const struct weft_kernel_call *, const char *, double *values,
+                        uint32_t cap);
+    /* "is_cpu", "compute_units"; of OpenCL devices "local_memory" in bytes, "max_group" in items,
+     * "vector" in floats. 0 for facts that the backend does not know */
+    int64_t (*device)(const struct weft_kernel_call *, const char *fact);
     int64_t (*param)(const struct weft_kernel_call *,
-                     const char *); /* a tunable parameter of the chosen variant */
+                     const char *); /* of `params`; 0 for others, and in cpu kernels */
     weft_status (*fail)(const struct weft_kernel_call *, weft_status, const char *msg);
+    const void *(*extension)(const struct weft_kernel_call *, const char *id);
 } weft_kernel_call;
 /* What a kernel takes besides dense f32 inputs and outputs. A kernel that takes strided views takes
- * pitched ones. INPLACE: out 0 may lie on an input of the same shape and dtype. EPILOGUE: the op's
- * attribute `then` is applied to out 0. F64: f64 too. ANY_DTYPE: whatever the op's infer lets
- * through. INPLACE_EACH: every output may lie on any input of the same shape and dtype (no two on
- * the same one): element i of all inputs is read before element i of any output is written, and
- * no other element of an input is needed for it. */
+ * pitched ones. INPLACE: out 0 may lie exactly on one dense input of the same shape and dtype, an
+ * extra one too. EPILOGUE: the op's attribute `then` is applied to out 0. F64: f64 too. ANY_DTYPE:
+ * whatever the op's infer lets through. INPLACE_EACH: every output may lie on any input of the same
+ * shape and dtype (no two on the same one): element i of all inputs is read before element i of any
+ * output is written, and no other element of an input is needed for it. */
 enum {
     WEFT_KERNEL_IN_PITCHED = 1,
     WEFT_KERNEL_OUT_PITCHED = 2,
@@ -293,12 +341,18 @@ typedef struct weft_cl_kernel {
 /* ---- an op: the unit of dispatch ------------------------------------------------------------ */
 typedef struct weft_op_class {
     uint32_t struct_size, flags;
-    const char *name;             /* "max_pool"; third parties: "org.example.name"            */
-    const char *inputs, *outputs; /* "x", "x, w, b?" (optional), "x..." (one or more)         */
+    const char *name; /* "max_pool"; third parties: "org.example.name"            */
+    /* "x", "x, w, b?" (optional), "x..." (one or more). outputs: each is there always, also one
+     * with "?", which only tells people that few want it; as many "y..." as there are inputs. */
+    const char *inputs, *outputs;
     const weft_attr *attrs;
-    weft_status (*infer)(weft_build *, weft_spec *outs); /* NULL: shapes follow from lower       */
-    weft_status (*lower)(weft_build *);                  /* the same meaning in other ops        */
-    weft_status (*gradient)(weft_build *);               /* NULL: by differentiating lower       */
+    /* Sets dtype, rank and dim of every output in outs, which is zeroed; -c and WEFT_ANY where
+     * inputs have them; without what `then` does. NULL: specs follow from lower. */
+    weft_status (*infer)(weft_build *, weft_spec *outs);
+    /* The same meaning in other ops: out() of every output, of the spec that infer gave; WEFT_NONE
+     * for one that nobody can read. */
+    weft_status (*lower)(weft_build *);
+    weft_status (*gradient)(weft_build *); /* NULL: by differentiating lower */
     const weft_ext
         *kernels; /* by backend kind; several of one kind are variants, first supported wins */
     /* problem lines for check and bench, NULL behind the last: "attributes : dtype dims, dtype
@@ -312,9 +366,13 @@ enum { WEFT_OP_EPILOGUE = 1 }; /* weft_op_class.flags: the host adds `then` to a
 /* ---- a layer: what users name ---------------------------------------------------------------- */
 typedef struct weft_layer_class {
     uint32_t struct_size, flags;
-    const char *name;              /* "LSTM"; third parties: "org.example.Swish"              */
-    uint32_t version, min_version; /* of the attribute/weight schema stored in model files     */
-    const char *inputs, *outputs;
+    const char *name; /* "LSTM"; third parties: "org.example.Swish"              */
+    /* version counts from 1 and is raised when attributes or variables get another meaning;
+     * min_version (1 .. version): the oldest whose attributes and variables it still takes. For
+     * formats that keep versions in their files; .keras files have none. */
+    uint32_t version, min_version;
+    const char *inputs,
+        *outputs; /* as of ops; outputs with "?" behind the others may be left out */
     const weft_attr *attrs;
     weft_status (*build)(weft_build *); /* [build] the meaning; pure            */
     const weft_ext *ext;
@@ -330,7 +388,13 @@ struct weft_format;          /* weft/format.h: file formats, read and write */
 typedef struct weft_plugin { /* the only exported symbol: const weft_plugin weft_plugin_v1 */
     uint32_t magic, struct_size, abi_major, abi_minor;
     const char *abi_tag, *name, *version, *author, *license, *url;
-    const char *needs; /* "scan op/1.1": features without which it cannot work */
+    /* "scan op/1.0": features without which it cannot work, each alone, with the major or with the
+     * least minor version; "" or NULL: none. A library without one of them refuses the plugin.
+     * Those of this library, all 1.0: abi (the structs and tables of these headers), op (the core's
+     * ops and their attributes), map (expressions and their functions), initializer (names of
+     * them), scan, gradient (training), random, mask, state (assign, transient variables), cpu, cl
+     * (kernels). */
+    const char *needs;
     weft_status (*init)(const weft_host *); /* NULL for most. [load] no threads, no OpenCL calls */
     const weft_op_class *const *ops;        /* these lists end with NULL */
     const weft_layer_class *const *layers;
@@ -525,9 +589,11 @@ static inline weft_val weft_zeros(weft_build *b, const weft_spec *s)
  *
  * R3 New fields and table entries go at the end; none is removed, reordered or retyped.
  *
- * R4 A newer minor on either side is never refused; only weft_plugin.needs can refuse.
+ * R4 A newer minor on either side is never refused for that; weft_plugin.needs says what a plugin
+ *    cannot do without.
  *
- * R5 Enumerations are int32_t; unknown values are reported, never asserted.
+ * R5 Enumerations are int32_t. Unknown values and unknown flags are refused with a text, when the
+ *    plugin is loaded or at the call; never asserted, never ignored.
  *
  * R6 Strings are UTF-8; descriptors and their strings are const for the life of the process.
  *

@@ -325,6 +325,11 @@ weft_status weft__schema_check(const weft_attr *schema, const char *what)
             return weft_fail(WEFT_E_ATTR, "%s: \"%s\" is no name for an attribute", what, a->name);
         if (find(schema, a->name) != a)
             return weft_fail(WEFT_E_ATTR, "%s: the attribute \"%s\" is there twice", what, a->name);
+        if (a->flags & ~WEFT_NULLABLE)
+            return weft_fail(WEFT_E_ABI,
+                             "%s: the attribute \"%s\" has flags 0x%x, of which this library knows "
+                             "0x%x: leave the others out, or use a newer libweft",
+                             what, a->name, (unsigned)a->flags, (unsigned)WEFT_NULLABLE);
         if (!a->def) { /* a required one: only its type can be looked at */
             optional.def = "none";
             optional.flags |= WEFT_NULLABLE;

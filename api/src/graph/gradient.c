@@ -21,51 +21,6 @@ typedef struct backward {
     size_t n_parts, cap_parts;
 } backward;
 
-static void mark_results(const weft__graph *graph, const weft__node *node, uint8_t *ways)
-{
-    int leads = 0;
-    for (uint32_t k = 0; k < node->n_in; k++)
-        if (node->in[k] != WEFT_NONE) leads |= ways[node->in[k]] & WEFT__LEADS;
-    for (uint32_t k = 0; leads && k < node->n_out; k++)
-        if (weft__is_float(graph->value[node->out[k]].spec.dtype))
-            ways[node->out[k]] |= WEFT__LEADS;
-}
-
-static void mark_inputs(const weft__node *node, uint8_t *ways)
-{
-    int reaches = 0;
-    for (uint32_t k = 0; k < node->n_out; k++)
-        reaches |= ways[node->out[k]] & WEFT__REACHES;
-    for (uint32_t k = 0; reaches && k < node->n_in; k++)
-        if (node->in[k] != WEFT_NONE && (ways[node->in[k]] & WEFT__LEADS))
-            ways[node->in[k]] |= WEFT__REACHES;
-}
-
-weft_status weft__gradient_ways(const weft__graph *graph, const weft__gradient_request *request,
-                                uint8_t **ways)
-{
-    for (uint32_t i = 0; i < request->n_of + request->n_wrt; i++)
-        if (!weft__graph_value(graph,
-                               i < request->n_of ? request->of[i] : request->wrt[i - request->n_of])
-                 ->kind)
-            return weft_fail(WEFT_E_ARG, "gradient: %s %u is no value of the graph",
-                             i < request->n_of ? "loss" : "variable",
-                             (unsigned)(i < request->n_of ? i : i - request->n_of));
-    uint8_t *w = weft__alloc(graph->n_values + 1);
-    if (!w) return WEFT_E_NOMEM;
-    for (uint32_t i = 0; i < request->n_wrt; i++)
-        if (weft__is_float(weft__graph_spec(graph, request->wrt[i])->dtype))
-            w[request->wrt[i]] |= WEFT__LEADS;
-    for (size_t i = 0; i < graph->n_nodes; i++)
-        mark_results(graph, graph->node[i], w);
-    for (uint32_t i = 0; i < request->n_of; i++)
-        if (w[request->of[i]]) w[request->of[i]] |= WEFT__REACHES;
-    for (size_t i = graph->n_nodes; i-- > 0;)
-        mark_inputs(graph->node[i], w);
-    *ways = w;
-    return WEFT_OK;
-}
-
 weft_status weft__fail_no_gradient(const weft__node *node)
 {
     return weft_fail(

@@ -37,6 +37,9 @@ enum { WEFT__LEADS = 1, WEFT__REACHES = 2 };
  * does, and one of `of` depends on it. */
 weft_status weft__gradient_ways(const weft__graph *graph, const weft__gradient_request *request,
                                 uint8_t **ways);
+/* The same for the values of a loop's body, of which a step hands some on to the next: LEADS from
+ * what goes into the node, REACHES from its results, as ways has them. */
+weft_status weft__gradient_body_ways(const weft__node *node, const uint8_t *ways, uint8_t **body);
 weft_status weft__fail_no_gradient(const weft__node *node);
 /* One value from the gradients that its n >= 1 readers give it. Those that are pads of pieces along
  * one axis which do not overlap become a concat, with zeros in the gaps; the rest is added up. part
@@ -46,7 +49,7 @@ weft_status weft__gradient_sum(weft__graph *graph, const char *path, weft_val *p
 weft_status weft__gradient_zeros(weft__graph *graph, const char *path, const weft_spec *spec,
                                  weft_val *zeros);
 /* The gradient of a node with a region: dout as in gradient(); sets din[i] where ways[node->in[i]]
- * has LEADS, and leaves WEFT_NONE for no gradient. */
+ * has REACHES, and leaves WEFT_NONE for no gradient. */
 weft_status weft__gradient_scan(weft__graph *graph, const weft__node *node, const weft_val *dout,
                                 const uint8_t *ways, weft_val *din);
 #endif

@@ -44,6 +44,8 @@ typedef struct step {
     weft__graph *body;     /* of the loop back */
     weft__rewrite inlined; /* the forward step, copied into it */
     weft__gradient_request r;
+    const weft_val *carry, *x; /* what the body was handed, and has to set */
+    weft_val *carry_out, *y;
     weft_status st;
 } step;
 
@@ -54,14 +56,14 @@ static weft_val taken(step *s, weft_val handle)
     return v;
 }
 
-static void inline_step(step *s, const weft_val *x)
+static void inline_step(step *s)
 {
     const backward *w = s->w;
     const weft__graph *region = w->node->region;
     for (uint32_t i = 0; i < w->node->n_in && !s->st; i++) {
         role is = role_of(w, i);
-        weft_val v = is == CARRY ? x[w->scan.n_x + i]
-                     : is == X   ? x[i - w->scan.n_carry]
+        weft_val v = is == CARRY ? s->x[w->scan.n_x + i]
+                     : is == X   ? s->x[i - w->scan.n_carry]
                                  : give(w, w->node->in[i]);
         s->inlined.map[region->input[i].value] = taken(s, v);
     }
@@ -70,30 +72,29 @@ static void inline_step(step *s, const weft_val *x)
 }
 
 /* What is differentiated: the next carries and the ys, as far as gradients come in. */
-static void plant(step *s, const weft_val *carry, const weft_val *x)
+static void plant(step *s)
 {
     const backward *w = s->w;
     const weft__graph *region = w->node->region;
-    const weft_val *dy = x + w->scan.n_x + w->scan.n_carry;
+    const weft_val *dy = s->x + w->scan.n_x + w->scan.n_carry;
     for (uint32_t i = 0; i < w->scan.n_carry + w->n_y && !s->st; i++) {
         int is_carry = i < w->scan.n_carry;
         if (is_carry ? !w->wanted[i] : w->dout[i] == WEFT_NONE) continue;
         s->r.of[s->r.n_of] = weft__rewrite_value(&s->inlined, region->output[i].value);
-        s->r.seed[s->r.n_of++] = taken(s, is_carry ? carry[w->wanted[i] - 1] : *dy++);
+        s->r.seed[s->r.n_of++] = taken(s, is_carry ? s->carry[w->wanted[i] - 1] : *dy++);
     }
     for (uint32_t i = 0; i < w->node->n_in && !s->st; i++)
         if (w->wanted[i]) s->r.wrt[s->r.n_wrt++] = s->inlined.map[region->input[i].value];
 }
 
 /* The gradient of input i goes where the loop back keeps it. */
-static void hand_out(step *s, uint32_t i, weft_val grad, const weft_val *carry, weft_val *carry_out,
-                     weft_val *y)
+static void hand_out(step *s, uint32_t i, weft_val grad)
 {
     backward *w = s->w;
     uint32_t k = w->wanted[i] - 1;
     role is = role_of(w, i);
     if (grad == WEFT_NONE && is == CAPTURE) {
-        carry_out[k] = carry[k];
+        s->carry_out[k] = s->carry[k];
         return;
     }
     if (grad == WEFT_NONE) {
@@ -103,9 +104,9 @@ static void hand_out(step *s, uint32_t i, weft_val grad, const weft_val *carry, 
     }
     grad = weft__build_give(s->body, grad);
     if (is == X)
-        y[k] = grad;
+        s->y[k] = grad;
     else
-        carry_out[k] = is == CAPTURE ? weft_add(&w->build.base, carry[k], grad) : grad;
+        s->carry_out[k] = is == CAPTURE ? weft_add(&w->build.base, s->carry[k], grad) : grad;
 }
 
 static void body(weft_build *b, void *user, const weft_val *carry, const weft_val *x,
@@ -117,7 +118,11 @@ static void body(weft_build *b, void *user, const weft_val *carry, const weft_va
     step s = { .w = w,
                .body = w->build.graph,
                .inlined = { .src = region, .dst = w->build.graph },
-               .r = { .absent = 1 } };
+               .r = { .absent = 1 },
+               .carry = carry,
+               .x = x,
+               .carry_out = carry_out,
+               .y = y };
     (void)b;
     s.inlined.map = weft__alloc_n(region->n_values + 1, sizeof *s.inlined.map);
     s.r.of = weft__alloc_n(n_of, sizeof *s.r.of);
@@ -125,11 +130,11 @@ static void body(weft_build *b, void *user, const weft_val *carry, const weft_va
     s.r.wrt = weft__alloc_n(n_in, sizeof *s.r.wrt);
     s.r.grads = weft__alloc_n(n_in, sizeof *s.r.grads);
     if (!s.inlined.map || !s.r.of || !s.r.seed || !s.r.wrt || !s.r.grads) s.st = WEFT_E_NOMEM;
-    if (!s.st) inline_step(&s, x);
-    if (!s.st) plant(&s, carry, x);
+    if (!s.st) inline_step(&s);
+    if (!s.st) plant(&s);
     if (!s.st) s.st = weft__gradient(s.body, &s.r);
     for (uint32_t i = 0, n = 0; i < n_in && !s.st; i++)
-        if (w->wanted[i]) hand_out(&s, i, s.r.grads[n++], carry, carry_out, y);
+        if (w->wanted[i]) hand_out(&s, i, s.r.grads[n++]);
     if (s.st && !w->build.status) w->build.status = s.st;
     weft__free(s.inlined.map);
     weft__free(s.r.of);
@@ -152,19 +157,35 @@ static weft_status add_carry(backward *w, uint32_t input)
     return st;
 }
 
-static weft_status lay_out(backward *w, const uint8_t *ways)
+/* Has input i a gradient? A carry has one in the loop back already if the end of it does. */
+static int wants(const backward *w, const uint8_t *body, uint32_t i)
 {
-    const weft__node *node = w->node;
-    uint32_t n_carry = w->scan.n_carry;
-    weft_status st = WEFT_OK;
-    for (uint32_t i = 0; i < node->n_in && !st; i++) {
-        if (!weft__is_float(weft__graph_spec(w->graph, node->in[i])->dtype)) continue;
-        if (i >= n_carry && !(ways[node->in[i]] & WEFT__LEADS)) continue;
+    const weft__graph *region = w->node->region;
+    int ways = body[region->input[i].value];
+    if (role_of(w, i) == CARRY) ways |= body[region->output[i].value];
+    return ways & WEFT__REACHES;
+}
+
+static weft_status choose(backward *w, const uint8_t *ways)
+{
+    uint8_t *body = NULL;
+    weft_status st = weft__gradient_body_ways(w->node, ways, &body);
+    for (uint32_t i = 0; !st && i < w->node->n_in; i++) {
+        if (!wants(w, body, i)) continue;
         if (role_of(w, i) == X)
             w->wanted[i] = ++w->n_ys;
         else
             st = add_carry(w, i);
     }
+    weft__free(body);
+    return st;
+}
+
+static weft_status lay_out(backward *w, const uint8_t *ways)
+{
+    const weft__node *node = w->node;
+    uint32_t n_carry = w->scan.n_carry;
+    weft_status st = choose(w, ways);
     for (uint32_t i = 0; i < w->scan.n_x; i++)
         w->xs[w->n_x++] = give(w, node->in[n_carry + i]);
     for (uint32_t i = 0; i < n_carry; i++)

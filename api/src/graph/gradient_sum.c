@@ -68,35 +68,43 @@ static uint32_t choose(parts *p, int32_t axis, uint32_t *n)
     return chosen;
 }
 
-static weft_status add_gap(const parts *p, int32_t axis, int64_t size, const weft_spec *all,
-                           weft_val *list, uint32_t *n)
+typedef struct row { /* what is joined along the axis, from 0 to end so far */
+    weft_spec all;
+    int32_t axis;
+    int64_t end;
+    weft_val *piece;
+    uint32_t n;
+} row;
+
+/* Zeros up to `to`. */
+static weft_status add_gap(const parts *p, row *r, int64_t to)
 {
-    weft_spec gap = *all;
-    gap.dim[axis] = size;
-    return size ? weft__gradient_zeros(p->graph, p->path, &gap, &list[(*n)++]) : WEFT_OK;
+    weft_spec gap = r->all;
+    gap.dim[r->axis] = to - r->end;
+    return to > r->end ? weft__gradient_zeros(p->graph, p->path, &gap, &r->piece[r->n++]) : WEFT_OK;
 }
 
 /* The chosen ones of n tiles become one part. */
 static weft_status join(parts *p, int32_t axis, uint32_t n)
 {
-    const weft_spec all = *weft__graph_spec(p->graph, p->part[0]);
-    weft_val *list = weft__alloc_n(2 * (size_t)n + 1, sizeof *list), joined;
-    weft_status st = list ? WEFT_OK : WEFT_E_NOMEM;
-    int64_t end = 0;
-    uint32_t pieces = 0, left = 0;
+    row r = { .all = *weft__graph_spec(p->graph, p->part[0]), .axis = axis };
+    weft_val joined;
+    uint32_t left = 0;
     char attrs[32];
     snprintf(attrs, sizeof attrs, "axis=%d", (int)axis);
+    r.piece = weft__alloc_n(2 * (size_t)n + 1, sizeof *r.piece);
+    weft_status st = r.piece ? WEFT_OK : WEFT_E_NOMEM;
     for (uint32_t i = 0; !st && i < n; i++) {
         const tile *t = &p->tile[i];
         if (!t->chosen) continue;
-        st = add_gap(p, axis, t->low - end, &all, list, &pieces);
-        list[pieces++] = t->piece;
-        end = t->low + t->size;
+        st = add_gap(p, &r, t->low);
+        r.piece[r.n++] = t->piece;
+        r.end = t->low + t->size;
         p->part[t->part] = 0;
     }
-    if (!st) st = add_gap(p, axis, all.dim[axis] - end, &all, list, &pieces);
+    if (!st) st = add_gap(p, &r, r.all.dim[axis]);
     weft__op_request request = {
-        .name = "concat", .attrs = attrs, .path = p->path, .in = list, .n_in = pieces
+        .name = "concat", .attrs = attrs, .path = p->path, .in = r.piece, .n_in = r.n
     };
     if (!st) st = weft__graph_try_op(p->graph, &request, &joined);
     for (uint32_t i = 0; !st && i < p->n; i++)
@@ -105,7 +113,7 @@ static weft_status join(parts *p, int32_t axis, uint32_t n)
         p->part[left++] = joined;
         p->n = left;
     }
-    weft__free(list);
+    weft__free(r.piece);
     return st;
 }
 

@@ -116,10 +116,9 @@ weft_status weft__rewrite_begin(const weft__graph *src, weft__rewrite *rewrite);
 weft_val weft__rewrite_value(weft__rewrite *rewrite, weft_val old);
 /* Copies it as it is, with placement. */
 weft_status weft__rewrite_node(weft__rewrite *rewrite, uint32_t node);
-/* Copies a scan node with another body, which becomes the new graph's. saving: the body has its
- * carries as further outputs now (scan.h). */
-weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t node, weft__graph **region,
-                               int saving);
+/* Copies a scan node with another body, which becomes the new graph's; further outputs of it are
+ * the saved carries (scan.h). */
+weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t node, weft__graph **region);
 /* Replaces the node by its op's lower(), built into dst. WEFT_E_UNSUPPORTED if it has none. */
 weft_status weft__rewrite_lower(weft__rewrite *rewrite, uint32_t node);
 /* Replaces the node by itself without `then`, and a map that does what `then` did. */

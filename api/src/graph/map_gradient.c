@@ -55,11 +55,10 @@ static const weft__map_node *call_of(const weft__map_tree *t, uint32_t node, con
     return at->kind == WEFT_MAP_CALL && strcmp(at->fn->name, name) == 0 ? at : NULL;
 }
 
-static weft_status call(weft__map_tree *t, const char *name, uint32_t x, uint32_t y, uint32_t z,
-                        uint32_t *node)
+#define ARGS(...) ((const uint32_t[3]){ __VA_ARGS__ })
+static weft_status call(weft__map_tree *t, const char *name, const uint32_t *args, uint32_t *node)
 {
-    const uint32_t arg[3] = { x, y, z };
-    return weft__map_call(t, weft__map_find(name), arg, node);
+    return weft__map_call(t, weft__map_find(name), args, node);
 }
 
 /* x*y, where one of them is often a simple number, 1/z or -z. What a condition has chosen stays
@@ -77,13 +76,13 @@ static weft_status times(weft__map_tree *t, uint32_t x, uint32_t y, uint32_t *no
     if (chosen && is_literal(t, chosen->arg[2], 0)) {
         const uint32_t condition = chosen->arg[0], zero = chosen->arg[2];
         st = times(t, chosen->arg[1], y, node);
-        return st ? st : call(t, "select", condition, *node, zero, node);
+        return st ? st : call(t, "select", ARGS(condition, *node, zero), node);
     }
-    if (is_literal(t, y, -1)) return call(t, "neg", x, 0, 0, node);
-    if (div && is_literal(t, div->arg[0], 1)) return call(t, "div", x, div->arg[1], 0, node);
-    if (!neg) return call(t, "mul", x, y, 0, node);
+    if (is_literal(t, y, -1)) return call(t, "neg", ARGS(x), node);
+    if (div && is_literal(t, div->arg[0], 1)) return call(t, "div", ARGS(x, div->arg[1]), node);
+    if (!neg) return call(t, "mul", ARGS(x, y), node);
     st = times(t, x, neg->arg[0], node);
-    return st ? st : call(t, "neg", *node, 0, 0, node);
+    return st ? st : call(t, "neg", ARGS(*node), node);
 }
 
 static weft_status simple_call(weft__map_tree *t, const weft_map_fn *fn, const uint32_t *arg,
@@ -91,7 +90,7 @@ static weft_status simple_call(weft__map_tree *t, const weft_map_fn *fn, const u
 {
     if (strcmp(fn->name, "mul") == 0) return times(t, arg[0], arg[1], node);
     if (strcmp(fn->name, "pow") != 0) return weft__map_call(t, fn, arg, node);
-    if (is_literal(t, arg[1], 2)) return call(t, "square", arg[0], 0, 0, node);
+    if (is_literal(t, arg[1], 2)) return call(t, "square", ARGS(arg[0]), node);
     if (is_literal(t, arg[1], 0)) return weft__map_literal(t, 1, node);
     if (!is_literal(t, arg[1], 1)) return weft__map_call(t, fn, arg, node);
     *node = arg[0];
@@ -134,7 +133,7 @@ static weft_status give(derivation *d, uint32_t to, uint32_t adjoint)
         d->adjoint[to] = adjoint;
         return WEFT_OK;
     }
-    return call(&d->tree, "add", d->adjoint[to], adjoint, 0, &d->adjoint[to]);
+    return call(&d->tree, "add", ARGS(d->adjoint[to], adjoint), &d->adjoint[to]);
 }
 
 /* The adjoint of node `from`, of dtype `own`, times the local derivative (ABSENT: 1), for its
@@ -145,7 +144,7 @@ static weft_status pass(derivation *d, uint32_t from, weft_dtype own, uint32_t l
     weft_status st = WEFT_OK;
     if (local != ABSENT && is_condition(&d->tree.node[local])) {
         st = weft__map_literal(&d->tree, 0, &zero);
-        if (!st) st = call(&d->tree, "select", local, value, zero, &value);
+        if (!st) st = call(&d->tree, "select", ARGS(local, value, zero), &value);
     } else if (local != ABSENT) {
         st = times(&d->tree, value, local, &value);
     }
@@ -217,19 +216,24 @@ static void rename_inputs(weft__map_tree *t, const uint32_t *name)
     }
 }
 
-/* A map of that text; the input itself where it computes nothing. 0 = it does not fit. */
-static weft_status add_map(weft_build *b, const char *text, const weft_val *in, uint32_t n,
-                           weft_dtype dtype, weft_val *value)
+typedef struct operands {
+    weft_val in[INPUTS];
+    uint32_t n;
+} operands;
+
+/* A map of that text and dtype; the input itself where it computes nothing. 0 = it does not fit. */
+static weft_status add_map(weft_build *b, const char *text, const operands *of, weft_dtype dtype,
+                           weft_val *value)
 {
     weft_dtype types[WEFT_MAP_MAX_INPUTS], got = 0;
     weft__text attrs = { 0 };
     weft_status st;
-    for (uint32_t k = 0; k < n; k++)
-        types[k] = weft__grad_spec(b, in[k]).dtype;
-    if (!weft__map_fits(text, types, n)) return WEFT_OK;
-    if ((st = weft__map_type(text, types, NULL, n, &got))) return st;
+    for (uint32_t k = 0; k < of->n; k++)
+        types[k] = weft__grad_spec(b, of->in[k]).dtype;
+    if (!weft__map_fits(text, types, of->n)) return WEFT_OK;
+    if ((st = weft__map_type(text, types, NULL, of->n, &got))) return st;
     if (strcmp(text, "a") == 0 && got == dtype) {
-        *value = in[0];
+        *value = of->in[0];
         return WEFT_OK;
     }
     if (got == dtype)
@@ -237,7 +241,7 @@ static weft_status add_map(weft_build *b, const char *text, const weft_val *in, 
     else
         weft__text_add(&attrs, "expr=\"%s(%s)\"", weft__map_cast_name(dtype), text);
     st = attrs.failed ? WEFT_E_NOMEM : WEFT_OK;
-    if (!st && !(*value = b->api->op(b, "map", attrs.s, in, n, NULL, 0)))
+    if (!st && !(*value = b->api->op(b, "map", attrs.s, of->in, of->n, NULL, 0)))
         st = WEFT_E_ARG; /* the builder keeps what it was */
     weft__text_finish(&attrs);
     return st;
@@ -249,22 +253,22 @@ static weft_status make_map(derivation *d, uint32_t node, weft_dtype dtype, uint
                             weft_val *value)
 {
     int used[INPUTS] = { 0 };
-    uint32_t name[INPUTS] = { 0 }, n = 0;
-    weft_val in[INPUTS];
+    uint32_t name[INPUTS] = { 0 };
+    operands of = { .n = 0 };
     weft__text text = { 0 };
     weft_status st = WEFT_OK;
     *value = 0;
     if (written_size(&d->tree, node, most, used) > most) return WEFT_OK;
     for (uint32_t k = 0; k < INPUTS; k++) {
         if (!used[k]) continue;
-        name[k] = n;
-        in[n++] = d->in[k];
+        name[k] = of.n;
+        of.in[of.n++] = d->in[k];
     }
-    if (n > WEFT_MAP_MAX_INPUTS) return WEFT_OK;
+    if (of.n > WEFT_MAP_MAX_INPUTS) return WEFT_OK;
     rename_inputs(&d->tree, name);
     weft__map_print(&text, &d->tree, node);
     rename_inputs(&d->tree, NULL);
-    st = text.failed ? WEFT_E_NOMEM : add_map(d->b, text.s, in, n, dtype, value);
+    st = text.failed ? WEFT_E_NOMEM : add_map(d->b, text.s, &of, dtype, value);
     weft__text_finish(&text);
     return st;
 }
@@ -285,7 +289,7 @@ static weft_status adjoint_of(derivation *d, uint32_t k, uint32_t *all)
         if (*all == ABSENT)
             *all = d->adjoint[i];
         else
-            st = call(&d->tree, "add", *all, d->adjoint[i], 0, all);
+            st = call(&d->tree, "add", ARGS(*all, d->adjoint[i]), all);
     }
     return st;
 }

@@ -24,34 +24,35 @@ static int on_the_way(const weft__node *node, const uint8_t *ways)
     return in && out;
 }
 
-/* The body of a loop with respect to all that goes into it, and the carries as outputs: the
- * gradient's loop begins each of its steps from them. */
-static weft_status make_body(const weft__graph *body, uint32_t n_carry, weft__graph **result)
+/* The body of a loop with respect to what leads to it, and the carries as outputs: the gradient's
+ * loop begins each of its steps from them. */
+static weft_status make_body(const weft__node *node, const uint8_t *ways, weft__graph **result)
 {
+    const weft__graph *body = node->region;
+    const uint32_t n_carry = (uint32_t)weft__attrs_i(node->attrs, "carries");
     weft__gradient_request r = { .of = weft__alloc_n(body->n_outputs, sizeof *r.of),
                                  .wrt = weft__alloc_n(body->n_inputs, sizeof *r.wrt) };
+    uint8_t *inner = NULL;
     weft_status st = r.of && r.wrt ? WEFT_OK : WEFT_E_NOMEM;
+    if (!st) st = weft__gradient_body_ways(node, ways, &inner);
     for (size_t i = 0; !st && i < body->n_outputs; i++)
-        if (weft__is_float(weft__graph_spec(body, body->output[i].value)->dtype))
-            r.of[r.n_of++] = body->output[i].value;
+        if (inner[body->output[i].value] & WEFT__REACHES) r.of[r.n_of++] = body->output[i].value;
     for (size_t i = 0; !st && i < body->n_inputs; i++)
-        if (weft__is_float(weft__graph_spec(body, body->input[i].value)->dtype))
-            r.wrt[r.n_wrt++] = body->input[i].value;
+        if (inner[body->input[i].value] & WEFT__LEADS) r.wrt[r.n_wrt++] = body->input[i].value;
     if (!st) st = weft__pass_differentiable(body, &r, result);
     for (uint32_t i = 0; !st && i < n_carry; i++)
         st = weft__graph_output(*result, "saved", (*result)->input[i].value);
     weft__free(r.of);
     weft__free(r.wrt);
+    weft__free(inner);
     return st;
 }
 
-static weft_status make_scan(weft__rewrite *rewrite, uint32_t number)
+static weft_status make_scan(weft__rewrite *rewrite, uint32_t number, const uint8_t *ways)
 {
-    const weft__node *node = rewrite->src->node[number];
     weft__graph *body = NULL;
-    weft_status st =
-        make_body(node->region, (uint32_t)weft__attrs_i(node->attrs, "carries"), &body);
-    if (!st) st = weft__rewrite_scan(rewrite, number, &body, 1);
+    weft_status st = make_body(rewrite->src->node[number], ways, &body);
+    if (!st) st = weft__rewrite_scan(rewrite, number, &body);
     weft__graph_destroy(&body);
     return st;
 }
@@ -63,7 +64,7 @@ static weft_status make_node(weft__rewrite *rewrite, uint32_t number, const uint
     int way = on_the_way(node, ways), then = has_then(node);
     if (way && node->region && !weft__attrs_i(node->attrs, "saving")) {
         *changed = 1;
-        return make_scan(rewrite, number);
+        return make_scan(rewrite, number, ways);
     }
     if (!way || node->region || (!then && WEFT_HAS(node->op, gradient)))
         return weft__rewrite_node(rewrite, number);

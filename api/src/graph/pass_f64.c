@@ -170,7 +170,7 @@ static weft_status wide_op(widen *w, const weft__node *node, weft_val *in, weft_
     weft_status st;
     if (node->region) {
         if ((st = weft__pass_f64(node->region, &region))) return st;
-        st = weft__graph_rescan(w->dst, node, in, &region, 0, out);
+        st = weft__graph_rescan(w->dst, node, in, &region, out);
         weft__graph_destroy(&region);
         return st;
     }

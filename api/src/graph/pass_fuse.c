@@ -198,24 +198,29 @@ static weft_status take_map(fuse *f, chain *c, uint32_t i, int *taken)
     return st;
 }
 
-/* The attributes of the op with `then` extended by c, whose input i is the op's result; and its
- * inputs. */
-static weft_status then_attrs(const fuse *f, const chain *c, uint32_t i, const weft__node *from,
-                              weft__text *attrs, weft_val *in)
+typedef struct epilogue {   /* a map as the `then` of an op */
+    const weft__node *from; /* the op, in the new graph */
+    uint32_t i;             /* the map's input that is its result */
+    weft__text attrs;       /* of the op, with `then` extended */
+    weft_val *in;           /* its inputs, with room for the map's */
+} epilogue;
+
+static weft_status then_attrs(const fuse *f, const chain *c, epilogue *e)
 {
+    const weft__node *from = e->from;
     const char *before = weft__attrs_s(from->attrs, "then"), *with[WEFT_MAP_MAX_INPUTS];
     char letter[WEFT_MAP_MAX_INPUTS][2];
     weft__attrs *set = NULL;
     weft__value value = { 0 };
     weft__text then = { 0 };
     uint32_t n = from->n_extra;
-    memcpy(in, from->in, from->n_in * sizeof *in);
+    memcpy(e->in, from->in, from->n_in * sizeof *e->in);
     for (uint32_t k = 0; k < c->n; k++) {
-        if (k == i) {
+        if (k == e->i) {
             with[k] = before ? before : "a";
             continue;
         }
-        in[from->n_in + n - from->n_extra] = c->in[k];
+        e->in[from->n_in + n - from->n_extra] = c->in[k];
         snprintf(letter[k], 2, "%c", (int)('b' + n++));
         with[k] = letter[k];
     }
@@ -223,9 +228,9 @@ static weft_status then_attrs(const fuse *f, const chain *c, uint32_t i, const w
     if (!st) st = weft__map_substitute(c->expr.s, with, c->n, &then);
     if (!st && weft__attrs_take(set, "then", &value)) weft__value_finish(&value);
     if (!st) {
-        weft__attrs_print(attrs, set, weft__op_attrs(f->rw.dst->ctx, from->op));
-        weft__text_add(attrs, " then=\"%s\"", then.s);
-        if (attrs->failed) st = WEFT_E_NOMEM;
+        weft__attrs_print(&e->attrs, set, weft__op_attrs(f->rw.dst->ctx, from->op));
+        weft__text_add(&e->attrs, " then=\"%s\"", then.s);
+        if (e->attrs.failed) st = WEFT_E_NOMEM;
     }
     weft__text_finish(&then);
     weft__attrs_destroy(&set);
@@ -251,23 +256,23 @@ static int then_fits(const fuse *f, const chain *c, const weft__node *from)
 static weft_status take_then(fuse *f, const chain *c, uint32_t i, int *taken)
 {
     const weft__node *from = producer(f, c, i);
-    weft__text attrs = { 0 }, path = { 0 };
+    epilogue e = { .from = from, .i = i };
+    weft__text path = { 0 };
     *taken = 0;
     if (!from || !(from->op->flags & WEFT_OP_EPILOGUE) || !then_fits(f, c, from)) return WEFT_OK;
-    weft_val *in = weft__alloc_n(from->n_in + c->n, sizeof *in);
-    if (!in) return WEFT_E_NOMEM;
-    weft_status st = then_attrs(f, c, i, from, &attrs, in);
+    if (!(e.in = weft__alloc_n(from->n_in + c->n, sizeof *e.in))) return WEFT_E_NOMEM;
+    weft_status st = then_attrs(f, c, &e);
     join_paths(&path, from->path, c->path.s);
     if (!st && path.failed) st = WEFT_E_NOMEM;
     weft__op_request request = { .name = from->op->name,
-                                 .attrs = attrs.s,
+                                 .attrs = e.attrs.s,
                                  .path = path.s,
-                                 .in = in,
+                                 .in = e.in,
                                  .n_in = from->n_in + c->n - 1 };
-    if (!st && attrs.n < TEXT_MOST) st = attempt(f, &request, from, taken);
-    weft__text_finish(&attrs);
+    if (!st && e.attrs.n < TEXT_MOST) st = attempt(f, &request, from, taken);
+    weft__text_finish(&e.attrs);
     weft__text_finish(&path);
-    weft__free(in);
+    weft__free(e.in);
     return unless_too_large(st);
 }
 

@@ -85,13 +85,12 @@ static weft_status copy_region(void *user, const weft__graph *region, weft__grap
     return weft__graph_copy(region, copy);
 }
 
-weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t number, weft__graph **region,
-                               int saving)
+weft_status weft__rewrite_scan(weft__rewrite *rewrite, uint32_t number, weft__graph **region)
 {
     const weft__node *node = rewrite->src->node[number];
     weft_val *in = NULL, *out = weft__alloc_n((*region)->n_outputs, sizeof *out);
     weft_status st = out ? map_inputs(rewrite, node, &in) : WEFT_E_NOMEM;
-    if (!st) st = weft__graph_rescan(rewrite->dst, node, in, region, saving, out);
+    if (!st) st = weft__graph_rescan(rewrite->dst, node, in, region, out);
     for (uint32_t i = 0; !st && i < node->n_out; i++)
         rewrite->map[node->out[i]] = out[i];
     weft__free(in);
@@ -104,7 +103,7 @@ static weft_status rewrite_region(weft__rewrite *rewrite, uint32_t number)
     const weft__graph *old = rewrite->src->node[number]->region;
     weft__graph *region = NULL;
     weft_status st = (rewrite->region ? rewrite->region : copy_region)(rewrite->user, old, &region);
-    if (!st) st = weft__rewrite_scan(rewrite, number, &region, 0);
+    if (!st) st = weft__rewrite_scan(rewrite, number, &region);
     weft__graph_destroy(&region);
     return st;
 }

@@ -19,8 +19,8 @@ weft_status weft__graph_scan(weft__graph *graph, const weft__scan_request *reque
                              weft__graph **region, weft_val *out);
 /* What the node was made of. */
 void weft__scan_of(const weft__node *node, weft__scan_request *request);
-/* A scan node again, with another region and other inputs; placement is copied too. saving: the
- * region has the carries as further outputs now. */
+/* A scan node again, with another region and other inputs; placement is copied too. Further outputs
+ * of the region are the carries, which are saved then. */
 weft_status weft__graph_rescan(weft__graph *graph, const weft__node *node, const weft_val *in,
-                               weft__graph **region, int saving, weft_val *out);
+                               weft__graph **region, weft_val *out);
 #endif

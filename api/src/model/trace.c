@@ -85,22 +85,29 @@ static weft__variable *find_variable(const weft__body *body, const char *name)
 }
 
 /* The layer was built before: this call must ask for the same. */
-static weft_status check_same(const run *r, const weft__variable *v, const char *name,
-                              const weft_spec *spec)
+static weft_status check_same(const run *r, const weft__variable *v,
+                              const weft__variable_request *asked)
 {
-    if (v && weft__spec_equal(&v->spec, spec)) return WEFT_OK;
     weft__shape_text have, want;
-    if (v)
+    if (!v)
+        return weft_fail(WEFT_E_SHAPE,
+                         "this call needs a variable \"%s\" of shape %s, which the first call of "
+                         "layer \"%s\" did not make; use a layer of its own here",
+                         asked->name, weft__shape_show(asked->spec, &want), r->body->name);
+    if (!weft__spec_equal(&v->spec, asked->spec))
         return weft_fail(
             WEFT_E_SHAPE,
             "variable \"%s\" of layer \"%s\" has shape %s %s, but this call needs %s %s: all "
             "inputs of a shared layer must fit the same variables; use a layer of its own here",
-            name, r->body->name, weft__shape_show(&v->spec, &have), weft_dtype_name(v->spec.dtype),
-            weft__shape_show(spec, &want), weft_dtype_name(spec->dtype));
-    return weft_fail(WEFT_E_SHAPE,
-                     "this call needs a variable \"%s\" of shape %s, which the first call of layer "
-                     "\"%s\" did not make; use a layer of its own here",
-                     name, weft__shape_show(spec, &want), r->body->name);
+            asked->name, r->body->name, weft__shape_show(&v->spec, &have),
+            weft_dtype_name(v->spec.dtype), weft__shape_show(asked->spec, &want),
+            weft_dtype_name(asked->spec->dtype));
+    if (v->declared != asked->flags)
+        return weft_fail(WEFT_E_ARG,
+                         "variable \"%s\" of layer \"%s\" has flags 0x%x, but this call says 0x%x: "
+                         "it must say the same each time",
+                         asked->name, r->body->name, (unsigned)v->declared, (unsigned)asked->flags);
+    return WEFT_OK;
 }
 
 static weft_status create_variable(run *r, const weft__variable_request *given, weft__variable **v)
@@ -141,7 +148,7 @@ static weft_val hook_variable(weft__build *b, const char *name, const weft_spec 
     weft_status st = full && shown ? WEFT_OK : WEFT_E_NOMEM;
     if (st == WEFT_OK) v = find_variable(r->body, full);
     if (st == WEFT_OK)
-        st = v || !r->creating ? check_same(r, v, full, spec) : create_variable(r, &request, &v);
+        st = v || !r->creating ? check_same(r, v, &request) : create_variable(r, &request, &v);
     if (st == WEFT_OK) {
         weft__graph *root = b->graph; /* in the body of a loop it is captured where it is read */
         while (root->parent)

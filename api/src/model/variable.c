@@ -66,8 +66,14 @@ uint64_t weft__spec_bytes(const weft_spec *spec)
 
 static weft_status check(const weft__variable_request *request)
 {
+    const uint32_t kept = WEFT_STATE | WEFT_TRANSIENT;
     const weft_spec *spec = request->spec;
     int known = 1;
+    if (request->flags != WEFT_TRAINABLE && (request->flags & ~kept))
+        return weft_fail(WEFT_E_ARG,
+                         "variable \"%s\" has flags 0x%x: WEFT_TRAINABLE alone, or WEFT_STATE and "
+                         "WEFT_TRANSIENT, are known",
+                         request->name, (unsigned)request->flags);
     for (int i = 0; i < spec->rank; i++)
         known &= spec->dim[i] >= 0;
     if (known && weft__spec_bytes(spec) <= max_bytes) return WEFT_OK;

@@ -22,7 +22,7 @@ static weft_status add_op(weft__graph *graph, const weft__trial *trial, const we
     weft_status st;
     if (!trial->loop) return weft__graph_try_op(graph, &request, &first);
     st = weft__graph_copy(trial->loop->region, &body);
-    if (!st) st = weft__graph_rescan(graph, trial->loop, in, &body, 0, out);
+    if (!st) st = weft__graph_rescan(graph, trial->loop, in, &body, out);
     weft__graph_destroy(&body);
     return st;
 }

@@ -30,6 +30,11 @@ static uint32_t attr_v(const weft_step *step, const char *name, int64_t *values,
     return weft__attrs_v(attrs_of(step), name, values, cap);
 }
 
+static uint32_t attr_fv(const weft_step *step, const char *name, double *values, uint32_t cap)
+{
+    return weft__attrs_fv(attrs_of(step), name, values, cap);
+}
+
 static void describe(weft__step *step, const weft__step_request *request)
 {
     const weft__node *node = request->node;
@@ -51,6 +56,7 @@ static void describe(weft__step *step, const weft__step_request *request)
         .attr_f = attr_f,
         .attr_s = attr_s,
         .attr_v = attr_v,
+        .attr_fv = attr_fv,
     };
 }
 

@@ -87,37 +87,47 @@ static const char *or_none(const char *text)
     return text ? text : "none";
 }
 
-/* op(a, c) with the attributes of the op at hand; sizes_of: its spatial sizes are to be made. */
-static weft_val transposed(weft_build *b, const char *op, weft_val a, weft_val c, weft_val sizes_of,
-                           int32_t first)
+/* op(a, c) with the attributes of the op at hand, and more. */
+static weft_val transposed(weft_build *b, const char *op, weft_val a, weft_val c, const char *more)
 {
-    char text[1024], sizes[24 * WEFT_MAX_RANK], size[24 * WEFT_MAX_RANK + 8] = "";
-    weft_spec spec = { 0 };
-    if (sizes_of != WEFT_NONE) {
-        if (b->api->spec(b, sizes_of, &spec)) return 0;
-        weft_ints_text(sizes, sizeof sizes, spec.dim + first, (uint32_t)spec.rank - 2);
-        snprintf(size, sizeof size, " size=%s", sizes);
-    }
+    char text[1024];
     snprintf(text, sizeof text, "strides=%s pads=%s dilations=%s groups=%lld%s",
              or_none(b->api->attr_s(b, "strides")), or_none(b->api->attr_s(b, "pads")),
-             or_none(b->api->attr_s(b, "dilations")), (long long)b->api->attr_i(b, "groups"), size);
+             or_none(b->api->attr_s(b, "dilations")), (long long)b->api->attr_i(b, "groups"), more);
     return weft_op_(b, op, text, a, c);
+}
+
+/* " size=(3,3)", the spatial sizes of a value, whose first one is that axis. */
+typedef struct size_text {
+    char s[24 * WEFT_MAX_RANK + 8];
+} size_text;
+
+static const char *size_of(weft_build *b, weft_val value, int32_t first, size_text *text)
+{
+    char sizes[24 * WEFT_MAX_RANK];
+    weft_spec spec;
+    if (b->api->spec(b, value, &spec)) return "";
+    weft_ints_text(sizes, sizeof sizes, spec.dim + first, (uint32_t)spec.rank - 2);
+    snprintf(text->s, sizeof text->s, " size=%s", sizes);
+    return text->s;
 }
 
 static weft_val conv(weft_build *b, weft_val x, weft_val w)
 {
-    return transposed(b, "conv", x, w, WEFT_NONE, 0);
+    return transposed(b, "conv", x, w, "");
 }
 
 /* For a convolution of an x of x_like's sizes. */
 static weft_val input_grad(weft_build *b, weft_val dy, weft_val w, weft_val x_like)
 {
-    return transposed(b, "conv_input_grad", dy, w, x_like, 1);
+    size_text size;
+    return transposed(b, "conv_input_grad", dy, w, size_of(b, x_like, 1, &size));
 }
 
 static weft_val filter_grad(weft_build *b, weft_val x, weft_val dy, weft_val w_like)
 {
-    return transposed(b, "conv_filter_grad", x, dy, w_like, 0);
+    size_text size;
+    return transposed(b, "conv_filter_grad", x, dy, size_of(b, w_like, 0, &size));
 }
 
 weft_status weft__conv_gradient(weft_build *b)

@@ -141,12 +141,12 @@ void weft__scan_of(const weft__node *node, weft__scan_request *request)
 }
 
 weft_status weft__graph_rescan(weft__graph *graph, const weft__node *node, const weft_val *in,
-                               weft__graph **region, int saving, weft_val *out)
+                               weft__graph **region, weft_val *out)
 {
     weft__scan_request request;
     weft__scan_of(node, &request);
     request.in = in;
-    request.saving |= saving;
+    request.saving |= (*region)->n_outputs > node->n_out;
     weft_status st = weft__graph_scan(graph, &request, region, out);
     if (st) return st;
     weft__node *made = graph->node[graph->n_nodes - 1];
