@@ -271,8 +271,8 @@ static void test_trained(void **state)
     program_says(0, TRAINED("fit", "once.keras") "--optimizer adam -o twice.keras",
                  "loss: |accuracy: |digits -> twice.keras");
     program_says(2, TRAINED("fit", "twice.keras") "--loss hinge",
-                 "no loss \"hinge\"|the file was trained with optimizer=adam "
-                 "loss=sparse_categorical_crossentropy metrics=(accuracy); give --loss");
+                 "no loss \"hinge\"|weft: fit: from the file: optimizer=adam "
+                 "metrics=(accuracy); other ones by --optimizer --metrics\n");
     assert_int_equal(remove("once.keras") | remove("twice.keras"), 0);
 #undef TRAINED
 }

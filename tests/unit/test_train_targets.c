@@ -120,8 +120,55 @@ static void test_unknown_dimension(void **state)
             fail_msg("%s", weft_error());
         ay.spec.dim[1] = -1;
         assert_int_equal(weft_session_train_step(s, &data, NULL), WEFT_E_SHAPE);
-        if (!strstr(weft_error(), "targets of output \"o\": expected shape"))
+        if (!strstr(weft_error(), i ? "takes shape" : "targets of output \"o\": mse takes"))
             fail_msg("%s", weft_error());
+        weft_session_destroy(&s);
+        weft_model_destroy(&m);
+    }
+}
+
+/* What is wrong with the targets is said in their own terms. */
+static void test_texts(void **state)
+{
+    static const struct {
+        const char *loss, *text;
+        weft_spec spec;
+    } cases[] = {
+        { "sparse_categorical_crossentropy",
+          "targets of output \"o\" are 3 samples, but the inputs have 2",
+          { WEFT_F32, 1, { 3 } } },
+        { "mse",
+          "targets of output \"o\" are 3 samples, but the inputs have 2",
+          { WEFT_F32, 2, { 3, 4 } } },
+        { "sparse_categorical_crossentropy",
+          "sparse_categorical_crossentropy takes shape (None,), but the array has shape (2, 4); "
+          "one-hot targets want categorical_crossentropy",
+          { WEFT_F32, 2, { 2, 4 } } },
+        { "categorical_crossentropy",
+          "categorical_crossentropy takes shape (None, 4), but the array has shape (2,); class "
+          "numbers want sparse_categorical_crossentropy",
+          { WEFT_F32, 1, { 2 } } },
+        { "CategoricalCrossentropy(from_logits=true)",
+          "class numbers want sparse",
+          { WEFT_F32, 2, { 2, 1 } } },
+        { "mse",
+          "mse takes shape (None, 4), but the array has shape (2, 5)",
+          { WEFT_F32, 2, { 2, 5 } } },
+    };
+    float values[16] = { 0 };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weft_model *m = train_model("texts", 1);
+        char attrs[96];
+        weft_output(m, weft_apply(m, "Dense", "units=4 name=o",
+                                  weft_input(m, "x", WEFT_F32, WEFT_SHAPE(2))));
+        snprintf(attrs, sizeof attrs, "optimizer=sgd loss=%s", cases[i].loss);
+        weft_session *s = train_compiled(train_finished(m), "cpu", attrs);
+        weft_array ax = train_array(values, F32(2, 2)), ay = train_array(values, cases[i].spec);
+        const weft_array *xs[] = { &ax }, *ys[] = { &ay };
+        weft_data data = { xs, ys, 1, 1 };
+        assert_int_equal(weft_session_fit(s, &data, NULL, NULL), WEFT_E_SHAPE);
+        if (!strstr(weft_error(), cases[i].text)) fail_msg("%zu: %s", i, weft_error());
         weft_session_destroy(&s);
         weft_model_destroy(&m);
     }
@@ -130,10 +177,9 @@ static void test_unknown_dimension(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_data),
-        cmocka_unit_test(test_nowhere_for_the_rate),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_unknown_dimension),
+        cmocka_unit_test(test_no_data), cmocka_unit_test(test_nowhere_for_the_rate),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_unknown_dimension),
+        cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, train_setup, train_teardown);
 }

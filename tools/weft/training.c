@@ -92,6 +92,52 @@ static int no_memory(const training *t)
     return TOOL_FAILED;
 }
 
+/* What a file's training configuration gives, and the option that gives another. */
+static const struct {
+    const char *name, *option;
+} parts[] = { { "optimizer", "--optimizer" },
+              { "loss", "--loss" },
+              { "loss_weights", "--loss-weights" },
+              { "metrics", "--metrics" } };
+enum { PARTS = sizeof parts / sizeof *parts };
+
+static const char **part_value(training *t, int i)
+{
+    const char **const values[PARTS] = { &t->optimizer, &t->loss, &t->loss_weights, &t->metrics };
+
+    return values[i];
+}
+
+/* "name=value" of the file, if no option gave it. */
+static void take(training *t, const char *attribute)
+{
+    for (int i = t->optimizes ? 0 : 1; i < PARTS; i++) {
+        size_t n = strlen(parts[i].name);
+
+        if (*part_value(t, i) || strncmp(attribute, parts[i].name, n) || attribute[n] != '=')
+            continue;
+        *part_value(t, i) = attribute + n + 1;
+        t->taken |= 1u << i;
+    }
+}
+
+/* After a failure: what came from the file, and how to do without; 0: nothing did. */
+static int tell_taken(training *t)
+{
+    if (!t->taken) return 0;
+    fprintf(stderr, "weft: %s: from the file:", t->verb);
+    for (int i = 0; i < PARTS; i++)
+        if (t->taken & 1u << i) {
+            fprintf(stderr, " %s=", parts[i].name);
+            tool_print(stderr, *part_value(t, i));
+        }
+    fputs("; other ones by", stderr);
+    for (int i = 0; i < PARTS; i++)
+        if (t->taken & 1u << i) fprintf(stderr, " %s", parts[i].option);
+    fputs("\n", stderr);
+    return 1;
+}
+
 static int compile(training *t)
 {
     size_t n =
@@ -106,26 +152,8 @@ static int compile(training *t)
     add_attribute(t->compiled, "metrics", t->metrics);
     if (!(st = weft_session_compile(t->session, t->compiled))) return TOOL_OK;
     code = tool_fail_session(st);
-    if (!t->from_file) return code;
-    fprintf(stderr, "weft: %s: the file was trained with ", t->verb);
-    tool_print(stderr, weft_model_note(t->model, WEFT_NOTE_COMPILE));
-    fputs("; give --loss, --metrics .. to do without\n", stderr);
+    if (!tell_taken(t)) return code;
     return t->n_given ? code : TOOL_FAILED; /* nothing was wrong with the usage */
-}
-
-/* "name=value" of the file's training configuration, if no option gave it. */
-static void take(training *t, const char *attribute)
-{
-    const char **const values[] = { &t->loss, &t->loss_weights, &t->metrics,
-                                    t->optimizes ? &t->optimizer : NULL };
-    static const char *const names[] = { "loss=", "loss_weights=", "metrics=", "optimizer=" };
-
-    for (int i = 0; i < 4; i++) {
-        size_t n = strlen(names[i]);
-
-        if (values[i] && !*values[i] && !strncmp(attribute, names[i], n))
-            *values[i] = attribute + n;
-    }
 }
 
 /* What no option gave is as in the file. */

@@ -20,6 +20,7 @@ typedef struct training {
     uint32_t n_x, n_y;
     weft_data data;
     int n_given;     /* how many of the values options gave */
+    unsigned taken;  /* a bit for each of them that the file gave */
     char *from_file; /* what the file says of these values, cut into pieces */
     char *compiled;  /* the text that the session is compiled with */
 } training;

@@ -40,8 +40,8 @@ typedef struct weft_data {
 } weft_data;
 
 /* Named numbers: "loss", then, with several outputs, "<output>_loss", then metrics. Means over the
- * samples, without the positions that the output's mask leaves out. No two have one name; a long one
- * is cut, "<beginning>..<number of the output>_loss". */
+ * samples, without the positions that the output's mask leaves out. No two have one name; a long
+ * one is cut, "<beginning>..<number of the output>_loss". */
 enum { WEFT_MAX_LOGS = 64 };
 typedef struct weft_logs {
     uint32_t n, reserved;

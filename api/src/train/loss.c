@@ -197,6 +197,16 @@ weft_status weft__fail_classes(const char *name)
                      "%s needs an output with classes along its last axis behind the batch", name);
 }
 
+const char *weft__loss_name(const weft__loss *loss)
+{
+    return loss->cls->names[0];
+}
+
+int weft__loss_classes(const weft__loss *loss)
+{
+    return loss->cls->classes;
+}
+
 int weft__loss_sparse(const weft__loss *loss)
 {
     return loss->cls->sparse;

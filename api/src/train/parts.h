@@ -30,6 +30,9 @@ typedef struct weft__loss {
 weft_status weft__loss_make(const weft__named *named, weft__loss *loss);
 /* name, of a loss or a metric, needs classes that the output does not have. */
 weft_status weft__fail_classes(const char *name);
+const char *weft__loss_name(const weft__loss *loss);
+/* Judges classes along the output's last axis. */
+int weft__loss_classes(const weft__loss *loss);
 /* Takes class numbers: targets without the output's last axis. */
 int weft__loss_sparse(const weft__loss *loss);
 /* The spec of the targets for that output. */

@@ -11,41 +11,70 @@
 
 /* ---- arrays ---- */
 
-static weft_status fail_target(const char *name, const weft_spec *want, const weft_spec *have)
+/* Do the targets have that shape for a batch? A last axis of 1 may be there or not; *rank: without
+ * one that is not wanted. */
+static int target_fits(const weft_spec *want, const weft_spec *have, int64_t batch, int32_t *rank)
 {
-    weft__shape_text a, b;
-    return weft_fail(WEFT_E_SHAPE,
-                     "targets of output \"%s\": expected shape %s %s, but the array has %s %s",
-                     name, weft__shape_show(want, &a), weft_dtype_name(want->dtype),
-                     weft__shape_show(have, &b), weft_dtype_name(have->dtype));
+    *rank = have->rank;
+    if (*rank == want->rank + 1 && have->dim[*rank - 1] == 1) (*rank)--;
+    int fits = *rank == want->rank || (*rank == want->rank - 1 && want->dim[*rank] == 1);
+    for (int32_t k = 0; k < *rank && fits; k++)
+        fits = want->dim[k] == WEFT_ANY ? have->dim[k] >= 0
+                                        : have->dim[k] == weft__dim_at(want->dim[k], batch);
+    return fits;
 }
 
-/* The array in the shape of the targets; a last axis of 1 may be there or not. */
+/* The loss that is wanted where class numbers and one-hot vectors were taken for each other. */
+static const char *other_loss(const weft__output_goal *goal, const weft_spec *have)
+{
+    int one_hot = have->rank == goal->output.rank && have->rank &&
+                  have->dim[have->rank - 1] == goal->output.dim[have->rank - 1];
+    if (!weft__loss_classes(&goal->loss)) return "";
+    if (weft__loss_sparse(&goal->loss))
+        return one_hot ? "; one-hot targets want categorical_crossentropy" : "";
+    return one_hot ? "" : "; class numbers want sparse_categorical_crossentropy";
+}
+
+static weft_status fail_target(const weft__output_goal *goal, const char *name,
+                               const weft_spec *want, const weft_spec *have, int64_t batch)
+{
+    weft__shape_text a, b;
+    int32_t rank;
+    if (!weft_dtype_size(have->dtype))
+        return weft_fail(WEFT_E_DTYPE, "targets of output \"%s\": the array has no dtype (%d)",
+                         name, (int)have->dtype);
+    if (have->rank && have->dim[0] >= 0 && target_fits(want, have, have->dim[0], &rank))
+        return weft_fail(WEFT_E_SHAPE,
+                         "targets of output \"%s\" are %" PRId64 " samples, but the inputs have "
+                         "%" PRId64,
+                         name, have->dim[0], batch);
+    return weft_fail(WEFT_E_SHAPE,
+                     "targets of output \"%s\": %s takes shape %s, but the array has shape %s%s",
+                     name, weft__loss_name(&goal->loss), weft__shape_show(want, &a),
+                     weft__shape_show(have, &b), other_loss(goal, have));
+}
+
+/* The array in the shape of the targets. */
 static weft_status shape_target(const weft_session *session, uint32_t i, const weft_array *array,
                                 int64_t batch, weft_array *shaped)
 {
     const weft__output_goal *goal = &session->trainer->goal[i];
     const char *name;
     weft_spec want;
+    int32_t rank;
     weft_status st = weft_model_output(session->model, i, &name, NULL);
     if (!st) st = weft__loss_target(&goal->loss, &goal->output, &want);
     if (st) return st;
     if (!array) return weft_fail(WEFT_E_ARG, "targets of output \"%s\" are NULL", name);
-    weft_spec have = array->spec;
-    int32_t rank = have.rank;
-    if (rank == want.rank + 1 && have.dim[rank - 1] == 1) rank--;
-    int fits = rank == want.rank || (rank == want.rank - 1 && want.dim[rank] == 1);
-    for (int32_t k = 0; k < rank && fits; k++)
-        fits = want.dim[k] == WEFT_ANY ? have.dim[k] >= 0
-                                       : have.dim[k] == weft__dim_at(want.dim[k], batch);
-    if (!fits || !weft_dtype_size(have.dtype)) return fail_target(name, &want, &have);
+    if (!weft_dtype_size(array->spec.dtype) || !target_fits(&want, &array->spec, batch, &rank))
+        return fail_target(goal, name, &want, &array->spec, batch);
     if (!array->data && weft_array_count(array))
         return weft_fail(WEFT_E_ARG, "targets of output \"%s\": the array has no data", name);
     *shaped = *array;
     shaped->spec = want;
-    shaped->spec.dtype = have.dtype;
+    shaped->spec.dtype = array->spec.dtype;
     for (int32_t k = 0; k < want.rank; k++)
-        shaped->spec.dim[k] = k < rank ? have.dim[k] : 1;
+        shaped->spec.dim[k] = k < rank ? array->spec.dim[k] : 1;
     return WEFT_OK;
 }
 
