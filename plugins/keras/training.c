@@ -123,26 +123,29 @@ static json_t *as_list(json_t *v)
     return json_is_array(v) ? json_incref(v) : json_pack("[O]", v);
 }
 
-/* The metrics of every output, a list; null if outputs differ in them. */
-static json_t *common_metrics(const keras_file *f, const weft_model *m, const json_t *v)
+/* The metrics that all outputs have, a list, or a list of lists if outputs differ in them; null: there
+ * are none. */
+static json_t *simplified_metrics(const keras_file *f, const weft_model *m, const json_t *v)
 {
     int nested = json_is_array(json_array_get(v, 0)) || (json_is_object(v) && !is_object(v));
     uint32_t n = f->api->n_outputs(m), i;
-    json_t *all, *first, *other;
-    int equal = 1;
+    int equal = 1, none = 1;
+    json_t *all, *one;
 
-    if (n == 1 && !nested && (!json_is_array(v) || json_array_size(v))) return as_list((json_t *)v);
-    if (!(all = keras_by_output(f, m, v))) return NULL;
-    first = as_list(json_array_get(all, 0));
-    for (i = 1; i < n; i++) {
-        other = as_list(json_array_get(all, i));
-        equal &= json_equal(first, other);
-        json_decref(other);
+    if (n == 1 && !nested) {
+        all = json_pack("[o]", as_list((json_t *)v));
+    } else if ((all = keras_by_output(f, m, v))) {
+        for (i = 0; i < n; i++)
+            json_array_set_new(all, i, as_list(json_array_get(all, i)));
     }
+    for (i = 0; i < json_array_size(all); i++) {
+        equal &= json_equal(json_array_get(all, i), json_array_get(all, 0));
+        none &= !json_array_size(json_array_get(all, i));
+    }
+    if (!all || !equal) return all;
+    one = none ? json_null() : json_incref(json_array_get(all, 0));
     json_decref(all);
-    if (equal && json_array_size(first)) return first;
-    json_decref(first);
-    return json_null();
+    return one;
 }
 
 /* One key of compile_config in the form that the text has; null: it says nothing. */
@@ -152,7 +155,7 @@ static json_t *simplified(const keras_file *f, const weft_model *m, int k, const
 
     if (json_is_null(v) || !v) return json_null();
     if (k == KERAS_OPTIMIZER) return json_incref((json_t *)v);
-    if (k == KERAS_METRICS) return common_metrics(f, m, v);
+    if (k == KERAS_METRICS) return simplified_metrics(f, m, v);
     if (k == KERAS_LOSS && (json_is_string(v) || is_object(v)))
         return json_incref((json_t *)v); /* one for all outputs, said once */
     list = keras_by_output(f, m, v);
@@ -184,17 +187,16 @@ int keras_training_text(const keras_file *f, const weft_model *m, const json_t *
 }
 
 /* What is not taken over is said, to whoever asks for such messages. */
-static void tell(const keras_file *f, const json_t *config, const keras_text *text, int made)
+static void tell(const keras_file *f, const json_t *config, int made)
 {
     const weft_host *host = f->api->host;
+    const json_t *weighted = json_object_get(config, "weighted_metrics");
 
     if (!made)
         host->log(host, WEFT_LOG_INFO,
                   "the file's training configuration has no form here; it is kept for Keras");
-    else if (!json_is_null(json_object_get(config, keras_training_keys[KERAS_METRICS])) &&
-             !(text->n && strstr(text->s, "metrics=")))
-        host->log(host, WEFT_LOG_INFO,
-                  "the file has other metrics for each output, or none; none are taken over");
+    else if (weighted && !json_is_null(weighted))
+        host->log(host, WEFT_LOG_INFO, "the file's weighted_metrics have no form here");
 }
 
 weft_status keras_training_read(const keras_file *f)
@@ -220,7 +222,7 @@ weft_status keras_training_read(const keras_file *f)
         made = 0;
         st = WEFT_OK;
     }
-    if (!st) tell(f, config, &text, made);
+    if (!st) tell(f, config, made);
     keras_text_free(&text);
     return st;
 }

@@ -41,6 +41,7 @@ static json_t *object_json(int k, json_t *v)
     return keras_object_json(modules[k], cls, json_incref(json_object_get(v, "config")));
 }
 
+/* The same of lists, and of lists in lists: attribute text nests them only so far. */
 static json_t *objects_json(int k, json_t *v)
 {
     json_t *list = json_array(), *item;
@@ -52,7 +53,7 @@ static json_t *objects_json(int k, json_t *v)
     }
     json_array_foreach(v, i, item)
     {
-        if (json_array_append_new(list, object_json(k, item))) {
+        if (json_array_append_new(list, objects_json(k, item))) {
             json_decref(list);
             return NULL;
         }
@@ -91,6 +92,7 @@ static json_t *key_json(const keras_file *f, const weft_model *m, int k, json_t 
         list = keras_by_output(f, m, objects);
     } else {
         if (!json_is_array(objects)) objects = json_pack("[o]", objects);
+        if (json_is_array(json_array_get(objects, 0))) return for_outputs(f, m, objects);
         for (list = json_array(), i = 0; objects && i < n; i++)
             json_array_append(list, objects);
     }

@@ -61,6 +61,11 @@ NOTED = {
         loss={"amount": "mse", "kind": "categorical_crossentropy"},
         loss_weights={"amount": 2.0, "kind": 0.5},
     ),
+    "metrics": lambda: dict(
+        optimizer="adam",
+        loss={"amount": "mse", "kind": "categorical_crossentropy"},
+        metrics={"amount": ["mae", "mse"], "kind": []},
+    ),
     "one_for_all": lambda: dict(
         optimizer="adam",
         loss=["mse", "mse", "mse"],

@@ -140,6 +140,9 @@ static const note noted[] = {
     { "weights", "compiled_by_name",
       "optimizer=adam loss=(mse,categorical_crossentropy) loss_weights=(2,.5)",
       "\"loss_weights\": {\"amount\": 2.0, \"kind\": 0.5}" },
+    { "metrics", "compiled_by_name",
+      "optimizer=adam loss=(mse,categorical_crossentropy) metrics=((mae,mse),())",
+      "\"metrics\": {\"amount\": [\"mae\", \"mse\"], \"kind\": []}" },
     { "one_for_all", "several_outputs", "optimizer=adam loss=mse loss_weights=(1,2,3) metrics=mae",
       "\"loss\": [\"mse\", \"mse\", \"mse\"]|\"loss_weights\": [1.0, 2.0, 3.0]" },
 };
@@ -160,6 +163,24 @@ static void test_notes(void **state)
         if (kept && weft_model_save(model, path)) fail_msg("%s", weft_error());
         weft_model_destroy(&model);
     }
+}
+
+/* Metrics of each output are read as they were written. */
+static void test_metrics(void **state)
+{
+    static const char *const texts[] = {
+        "optimizer=sgd loss=(mse,mse) loss_weights=(1.0,1.0) metrics=((mae,mse),())",
+        "optimizer=sgd loss=(mse,mse) loss_weights=(1.0,1.0) metrics=((),(accuracy))",
+        "optimizer=sgd loss=(mse,mse) loss_weights=(1.0,1.0) metrics=(accuracy,mae)",
+    };
+    weft_model *model = load("compiled_by_name");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_int_equal(weft_model_set_note(model, WEFT_NOTE_COMPILE, texts[i]), WEFT_OK);
+        check_note(model, texts[i]);
+    }
+    weft_model_destroy(&model);
 }
 
 /* What Keras cannot hold is left out and said; the weights are kept. */
@@ -280,9 +301,9 @@ static int teardown(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compile_config), cmocka_unit_test(test_notes),
-        cmocka_unit_test(test_left_out),       cmocka_unit_test(test_without_optimizer),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_compile_config),    cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_metrics),           cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_without_optimizer), cmocka_unit_test(test_large),
     };
 
     kept = argc > 1 ? argv[1] : NULL;

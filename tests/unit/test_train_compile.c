@@ -96,6 +96,39 @@ static void test_long_names(void **state)
     weft_model_destroy(&m);
 }
 
+/* For all outputs, or a list for each. */
+static void test_metrics_of_outputs(void **state)
+{
+    static const struct {
+        const char *metrics, *names[6];
+    } cases[] = {
+        { "mae", { "loss", "a_loss", "b_loss", "a_mae", "b_mae" } },
+        { "((mae,mse),())", { "loss", "a_loss", "b_loss", "a_mae", "a_mse" } },
+        { "((),(mse))", { "loss", "a_loss", "b_loss", "b_mse" } },
+    };
+    weft_model *m = outputs((const char *const[]){ "a", "b" }, (int[]){ 1, 1 }, 2);
+    float values[2] = { 0 };
+    weft_array a = train_array(values, F32(1, 2)), b = train_array(values, F32(1, 1));
+    const weft_array *xs[] = { &a }, *ys[] = { &b, &b };
+    weft_data data = { xs, ys, 1, 2 };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char attrs[80];
+        weft_logs logs;
+        snprintf(attrs, sizeof attrs, "loss=mse metrics=%s", cases[i].metrics);
+        weft_session *s = train_compiled(m, "cpu", attrs);
+        if (weft_session_evaluate(s, &data, 0, &logs)) fail_msg("%s", weft_error());
+        for (uint32_t k = 0; k < logs.n || cases[i].names[k]; k++)
+            if (k >= logs.n || !cases[i].names[k] || strcmp(logs.name[k], cases[i].names[k]) != 0)
+                fail_msg("%s: log %u", attrs, (unsigned)k);
+        weft_session_destroy(&s);
+    }
+    refuse(m, "loss=mse metrics=((mae),mse)",
+           "metrics has 1 lists and 1 other items, the model 2 outputs");
+    refuse(m, "loss=mse metrics=((mae),(),(mse))", "metrics has 3 lists and 0 other");
+    weft_model_destroy(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_accuracy_of_one_class),
         cmocka_unit_test(test_classes_along_the_batch),
         cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_metrics_of_outputs),
     };
     return cmocka_run_group_tests(tests, train_setup, train_teardown);
 }

@@ -20,7 +20,7 @@ extern "C" {
  *   loss_weights=(1,0.5)   factors of the outputs' losses in the sum; none: 1 each
  *   metrics=accuracy       accuracy (by the shape of the output, as in Keras), binary_accuracy,
  *                          categorical_accuracy, sparse_categorical_accuracy, mse, mae; or a list.
- *                          Each for every output
+ *                          Each for every output; or a list for each: metrics=((mae,mse),())
  * Without an optimizer it only evaluates, also what has nothing to train. A regularizer that Keras
  * would add to the loss is refused (WEFT_E_UNSUPPORTED), and for training a constraint.
  * What is trainable is what is not frozen now. One session at a time may be compiled for a model,

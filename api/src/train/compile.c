@@ -68,9 +68,28 @@ static weft_status check_known(const weft__attrs *attrs)
     return WEFT_OK;
 }
 
+/* Those of output i of n, a list or one; NULL: it has none. A list of lists has one for each output;
+ * what else there is holds for all. */
+static weft_status metrics_of(const weft__attrs *attrs, uint32_t i, uint32_t n,
+                              const weft__value **metrics)
+{
+    const weft__value *all = weft__attrs_get(attrs, "metrics");
+    size_t lists = 0;
+    *metrics = all && all->kind != WEFT__NONE ? all : NULL;
+    for (size_t k = 0; *metrics && all->kind == WEFT__LIST && k < items(all); k++)
+        lists += item(all, k)->kind == WEFT__LIST;
+    if (!lists) return WEFT_OK;
+    *metrics = item(all, i);
+    if (lists == n && items(all) == n) return WEFT_OK;
+    return weft_fail(WEFT_E_ATTR,
+                     "metrics has %zu lists and %zu other items, the model %u output%s; give a "
+                     "list for each, or names for all",
+                     lists, items(all) - lists, (unsigned)n, n == 1 ? "" : "s");
+}
+
 static weft_status read_metrics(weft__output_goal *goal, const weft__value *metrics)
 {
-    size_t n = metrics && metrics->kind != WEFT__NONE ? items(metrics) : 0;
+    size_t n = metrics ? items(metrics) : 0;
     weft_status st = WEFT_OK;
     if (!(goal->metric = weft__alloc_n(n, sizeof *goal->metric))) return WEFT_E_NOMEM;
     for (size_t i = 0; i < n && !st; i++) {
@@ -107,7 +126,7 @@ static weft_status read_weight(const weft__attrs *attrs, uint32_t i, uint32_t n,
 static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, weft__trainer *t,
                              uint32_t i)
 {
-    const weft__value *losses = weft__attrs_get(attrs, "loss");
+    const weft__value *losses = weft__attrs_get(attrs, "loss"), *metrics;
     weft__output_goal *goal = &t->goal[i];
     const char *name;
     weft__named named;
@@ -122,7 +141,8 @@ static weft_status read_goal(const weft_model *model, const weft__attrs *attrs, 
     if (!st) st = weft__loss_target(&goal->loss, &goal->output, &target);
     goal->masked = !st && weft__model_masks(model, i);
     if (!st) st = read_weight(attrs, i, t->n_goals, &goal->loss.weight);
-    if (!st) st = read_metrics(goal, weft__attrs_get(attrs, "metrics"));
+    if (!st) st = metrics_of(attrs, i, t->n_goals, &metrics);
+    if (!st) st = read_metrics(goal, metrics);
     weft__where_pop(where);
     return st;
 }
