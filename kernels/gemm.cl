@@ -4,7 +4,8 @@
  * In front stand: REAL, OUT0_TYPE, WEFT_EXTRAS, THEN_AT(v, z, r, c) (product z of a batch, row,
  * column), and A_BATCH(z), B_BATCH(z), C_BATCH(z), where the matrices of product z lie; on CPUs
  * WEFT_CPU, WEFT_LANES, REALV, a vector of that many REAL, and WEFT_ROWS, 6 or 12 (what the
- * registers hold); on others WEFT_TILES if the device's work-groups and local memory do for tiles.
+ * registers hold); on others WEFT_TILES, the side of the largest tiles that there is room for, if
+ * any.
  *
  * CPUs: one work-item computes a tile of ROWS rows and one panel of 2 * WEFT_LANES columns in
  * registers. Others: a work-group computes a tile through local memory, or a work-item one result.
@@ -185,14 +186,19 @@ INLINE void fetch(const int side, __local REAL *dst, __global const REAL *src, l
 
 /* NDRange (16 * tiles of 64 rows, 16 * tiles of 64 columns, products of the batch), groups of 16 x
  * 16. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_64(GEMM_ARGS){ TILE(4) }
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_64(GEMM_ARGS)
+{
+    TILE(4)
+}
 
+#if WEFT_TILES >= 128
 /* NDRange (16 * tiles of 128 rows, 16 * tiles of 128 columns, products of the batch), groups of 16
  * x 16. */
 __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_128(GEMM_ARGS)
 {
     TILE(8)
 }
+#endif
 #endif
 
 /* NDRange (rows * columns, 1, products of the batch), any groups: for devices without tiles. */

@@ -158,7 +158,7 @@ void ocl_source_units(ocl_text *text, const weft_dev *dev, int f64)
         ocl_text_add(text, "#define WEFT_LANES %u\n#define REALV %s%u\n#define WEFT_ROWS %u\n",
                      ocl_lanes(dev, f64), real_name(f64), ocl_lanes(dev, f64), ocl_rows(dev));
     else if (ocl_has_tiles(dev))
-        ocl_text_add(text, "#define WEFT_TILES 1\n");
+        ocl_text_add(text, "#define WEFT_TILES %d\n", f64 ? 64 : 128);
 }
 
 static void define_device(ocl_source *s)
