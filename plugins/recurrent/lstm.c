@@ -5,7 +5,8 @@
 
 /* One call of the layer while it is built. */
 typedef struct lstm {
-    weft_spec x;
+    weft_val in; /* of floats */
+    weft_spec x; /* its spec */
     int64_t units;
     const char *activation, *recurrent_activation; /* NULL: none */
     weft_val kernel, recurrent, bias;              /* bias: WEFT_NONE if there is none */
@@ -16,13 +17,13 @@ typedef struct lstm {
 } lstm;
 
 /* ---- variables and states ---- */
-static weft_val variable(weft_build *b, const char *name, int64_t rows, int64_t columns,
+/* Of 4 * units columns; a vector of them if rows is 0. */
+static weft_val variable(weft_build *b, const lstm *l, const char *name, int64_t rows,
                          const char *initializer)
 {
-    weft_spec s;
+    int64_t columns = 4 * l->units;
+    weft_spec s = { l->x.dtype, rows ? 2 : 1, { rows ? rows : columns, columns } };
 
-    if (b->api->spec(b, weft_in(b, 0), &s)) return 0;
-    s = (weft_spec){ s.dtype, rows ? 2 : 1, { rows ? rows : columns, columns } };
     return b->api->variable(b, name, &s, initializer, WEFT_TRAINABLE);
 }
 
@@ -31,22 +32,20 @@ static void make_variables(weft_build *b, lstm *l)
     const char *of_bias = b->api->attr_s(b, "bias_initializer");
     char text[512];
 
-    l->kernel =
-        variable(b, "kernel", l->x.dim[2], 4 * l->units, b->api->attr_s(b, "kernel_initializer"));
-    l->recurrent = variable(b, "recurrent_kernel", l->units, 4 * l->units,
-                            b->api->attr_s(b, "recurrent_initializer"));
+    l->kernel = variable(b, l, "kernel", l->x.dim[2], b->api->attr_s(b, "kernel_initializer"));
+    l->recurrent =
+        variable(b, l, "recurrent_kernel", l->units, b->api->attr_s(b, "recurrent_initializer"));
     l->bias = WEFT_NONE;
     if (!b->api->attr_i(b, "use_bias")) return;
     snprintf(text, sizeof text, "unit_forget_bias(bias=%s)", of_bias ? of_bias : "zeros");
-    l->bias = variable(b, "bias", 0, 4 * l->units,
-                       b->api->attr_i(b, "unit_forget_bias") ? text : of_bias);
+    l->bias = variable(b, l, "bias", 0, b->api->attr_i(b, "unit_forget_bias") ? text : of_bias);
 }
 
 /* Where the first states come from: further inputs, the last batch, or they are 0. */
 static weft_status find_states(weft_build *b, lstm *l)
 {
     static const char *const names[] = { "state_h", "state_c" };
-    weft_spec s = { l->x.dtype, 2, { l->x.dim[0], l->units } };
+    weft_spec s = { l->x.dtype, 2, { l->x.dim[0], l->units } }, its;
     uint32_t given = b->api->n_in(b) - 1, i;
     int stateful = b->api->attr_i(b, "stateful") != 0;
 
@@ -58,7 +57,7 @@ static weft_status find_states(weft_build *b, lstm *l)
                           "stateful=true keeps a state for each sample of a batch, so that the "
                           "batch must have a fixed size; give the input one (batch_shape)");
     for (i = 0; i < 2; i++) {
-        l->state[i] = given ? weft_in(b, 1 + i) : WEFT_NONE;
+        l->state[i] = given ? weft_float(b, weft_in(b, 1 + i), &its) : WEFT_NONE;
         l->stored[i] = stateful
                            ? b->api->variable(b, names[i], &s, "zeros", WEFT_STATE | WEFT_TRANSIENT)
                            : WEFT_NONE;
@@ -198,7 +197,7 @@ static void run_steps(weft_build *b, lstm *l, weft_val *r)
 
     /* Keras: a rate of 1 drops nothing; recurrent dropout makes four masks of everything */
     if (rate >= 1) rate = 0;
-    z = project(b, l, weft_in(b, 0), rate, rate > 0 && recurrent_rate > 0);
+    z = project(b, l, l->in, rate, rate > 0 && recurrent_rate > 0);
     for (k = 0; k < 4; k++)
         l->drop[k] = recurrent_rate > 0 && recurrent_rate < 1
                          ? drop(b, l, recurrent_rate, l->units, 2)
@@ -237,7 +236,7 @@ static weft_status build(weft_build *b)
     weft_status st;
     int i;
 
-    if ((st = b->api->spec(b, weft_in(b, 0), &l.x))) return st;
+    if (!(l.in = weft_float(b, weft_in(b, 0), &l.x))) return weft_out(b, 0, 0);
     if (l.x.rank != 3)
         return weft_failf(b, WEFT_E_SHAPE,
                           "the input has rank %d; LSTM wants (batch, steps, features): put a "
