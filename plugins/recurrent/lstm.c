@@ -209,20 +209,51 @@ static void run_steps(weft_build *b, lstm *l, weft_val *r)
         by_scan(b, l, z, r);
 }
 
-/* zero_output_for_mask: where a step does not count, 0 and not the state. */
-static weft_val zero_masked(weft_build *b, const lstm *l, weft_val y, int sequences)
+/* ---- outputs of masked steps ---- */
+static void begin_or_go_on(weft_build *b, void *user, const weft_val *carry, const weft_val *x,
+                           weft_val *carry_out, weft_val *y)
 {
-    weft_val mask = l->mask;
-    int64_t last = l->x.dim[1];
+    (void)user;
+    carry_out[0] = y[0] = RECURRENT_MAP(b, "or(a,b)", carry[0], x[0]);
+}
 
-    if (mask == WEFT_NONE || !b->api->attr_i(b, "zero_output_for_mask")) return y;
-    if (sequences)
-        mask = recurrent_column(b, mask);
-    else if (last > 0)
-        mask = weft_slice(b, mask, 1, l->backwards ? 0 : last - 1, 1);
-    else
-        return y;
-    return RECURRENT_MAP(b, "select(a,b,0)", mask, y);
+/* live [batch, steps, 1]: has a step counted so far? */
+static weft_val begun(weft_build *b, const lstm *l, weft_val live)
+{
+    weft_val no = weft_zeros(b, &(weft_spec){ WEFT_BOOL, 2, { l->x.dim[0], 1 } }), end, ys = 0;
+    weft_scan scan = { .struct_size = sizeof scan,
+                       .axis = 1,
+                       .n_carry = 1,
+                       .n_x = 1,
+                       .n_y = 1,
+                       .carry0 = &no,
+                       .xs = &live,
+                       .body = begin_or_go_on,
+                       .carry_end = &end,
+                       .ys = &ys };
+
+    b->api->scan(b, &scan);
+    return ys;
+}
+
+/* y, or the last h: at a step that does not count it is the one before; 0 if there is none, where h
+ * is the state that was given, and always with zero_output_for_mask. */
+static weft_val masked(weft_build *b, const lstm *l, weft_val y, int sequences)
+{
+    int zero = b->api->attr_i(b, "zero_output_for_mask") != 0;
+    weft_val live;
+
+    if (l->mask == WEFT_NONE || l->x.dim[1] < 1) return y;
+    if (!zero && l->state[0] == WEFT_NONE) return y;
+    if (sequences) {
+        live = recurrent_reverse(b, recurrent_column(b, l->mask), l->backwards);
+        if (!zero) live = begun(b, l, live);
+    } else if (zero) {
+        live = weft_slice(b, l->mask, 1, l->backwards ? 0 : l->x.dim[1] - 1, 1);
+    } else {
+        live = weft_opf(b, "reduce", l->mask, "fn=any axes=(1) keepdims=true");
+    }
+    return RECURRENT_MAP(b, "select(a,b,0)", live, y);
 }
 
 static weft_status build(weft_build *b)
@@ -253,7 +284,7 @@ static weft_status build(weft_build *b)
     for (i = 0; i < 2 && l.stored[i] != WEFT_NONE; i++)
         b->api->assign(b, l.stored[i], r[1 + i]);
     if (sequences && l.mask != WEFT_NONE) b->api->set_mask(b, 0, l.mask);
-    weft_out(b, 0, zero_masked(b, &l, r[sequences ? 0 : 1], sequences));
+    weft_out(b, 0, masked(b, &l, r[sequences ? 0 : 1], sequences));
     for (i = 1; i <= 2 && b->api->attr_i(b, "return_state"); i++)
         weft_out(b, (uint32_t)i, r[i]);
     return WEFT_OK;
