@@ -97,9 +97,11 @@ __kernel void lstm_grad_rows(__global const REAL *ut, ulong ut_offset, WEFT_ARGS
 }
 
 #elif !defined(WEFT_CPU) && UNITS <= GPU_UNITS
+#define GROUP ((UNITS + GROUP_STEP - 1) / GROUP_STEP * GROUP_STEP)
 /* NDRange: one work-group a row of the batch, one work-item a unit; dz passes through local memory.
  * Work-items beyond the units only wait. */
-__kernel void lstm_grad_rows(__global const REAL *ut, ulong ut_offset, WEFT_ARGS)
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void lstm_grad_rows(
+    __global const REAL *ut, ulong ut_offset, WEFT_ARGS)
 {
     __local REAL d[4 * UNITS];
     ulong b = get_group_id(0), e = get_local_id(0);

@@ -1,6 +1,7 @@
 """compile.py CLANG CAPTURE CASES: the OpenCL programs of the ops' case lines, as GPUs get them, through clang with its
 warnings on, which drivers keep to themselves. No kernel may have more local memory than OpenCL 1.2 promises, 32 KB:
-a driver refuses the program for it, launched or not."""
+a driver refuses the program for it, launched or not. And a kernel with barriers must say which groups it is for:
+else a compiler may use registers for which only smaller groups have room."""
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ OPTIONS = ["-x", "cl", "-cl-std=CL1.2", "-target", "spir64", "-Xclang", "-fdecla
            "-S", "-emit-llvm", "-o", "-"]
 # "@gemm_64.sa = internal addrspace(3) global [272 x <4 x float>] undef, align 16": the kernel, and a type
 LOCAL = re.compile(r"^@(\w+)\.\S+ = .*\baddrspace\(3\) global (.*?) undef,", re.M)
+KERNEL = re.compile(r"^define .*\bspir_kernel void @(\w+)\((.*)\{\n((?:.*\n)*?)\}", re.M)
 BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "float": 4, "double": 8}
 
 
@@ -47,6 +49,9 @@ def compile_one(clang, source):
     sizes = local_memory(run.stdout)
     wrong = [f"{source.name}: {kernel} has {size} bytes of local memory"
              for kernel, size in sizes.items() if size > LOCAL_MEMORY]
+    wrong += [f"{source.name}: {kernel} has barriers and no reqd_work_group_size"
+              for kernel, rest, body in KERNEL.findall(run.stdout)
+              if "barrier" in body and "!reqd_work_group_size" not in rest]
     return "\n".join(wrong), max(sizes.values(), default=0)
 
 
