@@ -180,10 +180,26 @@ static void grad_rows(void *user, uint64_t begin, uint64_t end)
     }
 }
 
+/* Windows that see an element; of the maximum each is looked through up to there. */
+static double work(const grad *g)
+{
+    double windows = 1, looks = 1;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        windows *= (double)((g->size[i] + g->stride[i] - 1) / g->stride[i]);
+        looks *= (double)g->size[i];
+    }
+    return windows * (g->x.data ? looks : 1);
+}
+
 static weft_status run(const weft_kernel_call *c, grad *g)
 {
+    double row = (double)(g->in[1] * g->in[2] * g->channels) * work(g);
+
     if (!c->out[0]->data) return WEFT_OK;
-    c->host->parallel_for(c->host, (uint64_t)(g->samples * g->in[0]), 1, grad_rows, g);
+    c->host->parallel_for(c->host, (uint64_t)(g->samples * g->in[0]), pooling_grain(row), grad_rows,
+                          g);
     return WEFT_OK;
 }
 static weft_status run_max(const weft_kernel_call *c)

@@ -115,21 +115,20 @@ static void pool_rows(void *user, uint64_t first, uint64_t last)
     }
 }
 
-/* Rows that outweigh waking a thread: some 30 us of work. */
-static uint64_t grain_of(const pool *p)
+uint64_t pooling_grain(double row)
 {
-    double row = (double)(p->out[1] * p->out[2] * p->channels) *
-                 (double)(p->size[0] * p->size[1] * p->size[2]);
-
     return 1 + (uint64_t)(32768 / (row + 1));
 }
 
 static weft_status run_pool(const weft_kernel_call *c, int max)
 {
+    double row;
     pool p;
 
     get_pool(c, max, &p);
-    c->host->parallel_for(c->host, (uint64_t)(p.x->dim[0] * p.out[0]), grain_of(&p), pool_rows, &p);
+    row = (double)(p.out[1] * p.out[2] * p.channels) * (double)(p.size[0] * p.size[1] * p.size[2]);
+    c->host->parallel_for(c->host, (uint64_t)(p.x->dim[0] * p.out[0]), pooling_grain(row),
+                          pool_rows, &p);
     return WEFT_OK;
 }
 static weft_status run_max(const weft_kernel_call *c)

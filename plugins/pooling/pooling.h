@@ -35,6 +35,8 @@ weft_status pooling_max_gradient(weft_build *b), pooling_avg_gradient(weft_build
  * the three 1, 1 and 0. */
 void pooling_numbers(const weft_kernel_call *c, int axes, int64_t *size, int64_t *stride,
                      int64_t *low);
+/* Rows that outweigh waking a thread, some 30 us of work; row: numbers that one row takes in. */
+uint64_t pooling_grain(double row);
 
 /* ---- ops.c: what pooling and its gradients are lowered with; x: the spec of the input, out: of
  * the result. Failures are kept by the builder. */
