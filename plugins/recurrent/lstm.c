@@ -27,18 +27,28 @@ static weft_val variable(weft_build *b, const lstm *l, const char *name, int64_t
     return b->api->variable(b, name, &s, initializer, WEFT_TRAINABLE);
 }
 
-static void make_variables(weft_build *b, lstm *l)
+static weft_status make_variables(weft_build *b, lstm *l)
 {
     const char *of_bias = b->api->attr_s(b, "bias_initializer");
     char text[512];
+    int n;
 
     l->kernel = variable(b, l, "kernel", l->x.dim[2], b->api->attr_s(b, "kernel_initializer"));
     l->recurrent =
         variable(b, l, "recurrent_kernel", l->units, b->api->attr_s(b, "recurrent_initializer"));
     l->bias = WEFT_NONE;
-    if (!b->api->attr_i(b, "use_bias")) return;
-    snprintf(text, sizeof text, "unit_forget_bias(bias=%s)", of_bias ? of_bias : "zeros");
-    l->bias = variable(b, l, "bias", 0, b->api->attr_i(b, "unit_forget_bias") ? text : of_bias);
+    if (!b->api->attr_i(b, "use_bias")) return WEFT_OK;
+    if (b->api->attr_i(b, "unit_forget_bias")) {
+        n = snprintf(text, sizeof text, "unit_forget_bias(bias=%s)", of_bias ? of_bias : "zeros");
+        if (n < 0 || (size_t)n >= sizeof text)
+            return weft_failf(b, WEFT_E_ARG,
+                              "bias_initializer has %d characters more than there is room for: "
+                              "make it shorter, or give unit_forget_bias=false",
+                              n + 1 - (int)sizeof text);
+        of_bias = text;
+    }
+    l->bias = variable(b, l, "bias", 0, of_bias);
+    return WEFT_OK;
 }
 
 /* Where the first states come from: further inputs, the last batch, or they are 0. */
@@ -277,8 +287,7 @@ static weft_status build(weft_build *b)
         return weft_failf(b, WEFT_E_SHAPE,
                           "the last axis of the input has no fixed size, and the kernel's shape "
                           "depends on it: give the input a number there");
-    make_variables(b, &l);
-    if ((st = find_states(b, &l))) return st;
+    if ((st = make_variables(b, &l)) || (st = find_states(b, &l))) return st;
     l.mask = b->api->mask(b, 0);
     run_steps(b, &l, r);
     for (i = 0; i < 2 && l.stored[i] != WEFT_NONE; i++)

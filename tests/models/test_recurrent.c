@@ -20,6 +20,9 @@ typedef struct refusal {
     uint32_t states; /* further inputs [batch, 3] */
 } refusal;
 
+#define LONG_NAME                                                      \
+    "a234567890123456789012345678901234567890123456789012345678901234" \
+    "a234567890123456789012345678901234567890123456789012345678901234"
 static const refusal refusals[] = {
     { "units=3", "rank 2|Reshape", 2, 4, 0 },
     { "units=3", "no fixed size", 3, WEFT_ANY, 0 },
@@ -30,6 +33,8 @@ static const refusal refusals[] = {
     { "units=3 dropout=1.5", "dropout|1", 3, 4, 0 },
     { "units=3 activation=nothing", "nothing", 3, 4, 0 },
     { "units=3 bias_initializer=nothing", "unknown initializer", 3, 4, 0 },
+    { "units=3 bias_initializer=" LONG_NAME LONG_NAME LONG_NAME LONG_NAME,
+      "bias_initializer|shorter", 3, 4, 0 },
 };
 
 static void refuse(const refusal *r)
