@@ -219,24 +219,5 @@ static weft_status run_avg(const weft_kernel_call *c)
     return run(c, &g);
 }
 
-#define FLAGS (WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_F64)
-static const weft_cpu_kernel cpu_max = { .struct_size = sizeof cpu_max,
-                                         .flags = FLAGS,
-                                         .run = run_max };
-static const weft_cpu_kernel cpu_avg = { .struct_size = sizeof cpu_avg,
-                                         .flags = FLAGS,
-                                         .run = run_avg };
-static const weft_cl_kernel cl_max = { .struct_size = sizeof cl_max,
-                                       .flags = FLAGS,
-                                       .source = (const char *)weft_cl_pool_grad,
-                                       .kernel = "max_pool_grad" };
-static const weft_cl_kernel cl_avg = { .struct_size = sizeof cl_avg,
-                                       .flags = FLAGS,
-                                       .source = (const char *)weft_cl_pool_grad,
-                                       .kernel = "avg_pool_grad" };
-const weft_ext pooling_max_grad_kernels[] = { { WEFT_KERNEL_CPU, &cpu_max },
-                                              { WEFT_KERNEL_OPENCL, &cl_max },
-                                              { 0 } };
-const weft_ext pooling_avg_grad_kernels[] = { { WEFT_KERNEL_CPU, &cpu_avg },
-                                              { WEFT_KERNEL_OPENCL, &cl_avg },
-                                              { 0 } };
+POOLING_KERNELS(pooling_max_grad_kernels, run_max, weft_cl_pool_grad, "max_pool_grad");
+POOLING_KERNELS(pooling_avg_grad_kernels, run_avg, weft_cl_pool_grad, "avg_pool_grad");
