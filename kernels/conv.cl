@@ -11,7 +11,8 @@
  * W_K(k) and W_F(f), where row k (tap by tap, channels innermost) and filter f of w lie; N
  * (images); THEN_AT(v, p, f) (pixel, filter); on CPUs WEFT_CPU WEFT_LANES REALV, VECTORS of a
  * panel of filters, TILE pixels of a tile and REST in a row's last one. Which of the kernels there
- * are: CONV_ROW, CONV_FLAT, CONV_DEPTH (CPUs), CONV_TILE (others); conv_simple always. */
+ * are: CONV_ROW, CONV_FLAT, CONV_DEPTH (CPUs), CONV_TILE (others, in tiles of up to WEFT_TILES);
+ * conv_simple always. */
 #include "tile.clh"
 
 #define CONV_ARGS                                                                            \
@@ -327,80 +328,86 @@ INLINE long count_taps(long first, long G, long K)
  * a tile of side = 16 * P pixels and filters, P x P results an item: pixels q * 64 + y * 4 + 0..3,
  * filters q * 64 + x * 4 + 0..3, q < P / 4. Item (x, y) fetches k = x of pixels y + 16 * e, and
  * filters. All pixels are of one phase, and numbered in it. */
-#define TILE_OF(P)                                                                               \
-    __local REAL4 sa[DEPTH * (4 * P + 1)], sb[DEPTH * (4 * P + 1)];                              \
-    __local REAL *la = (__local REAL *)sa, *lb = (__local REAL *)sb;                             \
-    const int x = get_local_id(0), y = get_local_id(1), item = y * 16 + x;                       \
-    const long phase = get_group_id(2), od0 = phase / TW / TH, oh0 = phase / TW % TH;            \
-    const long ow0 = phase % TW, QD = (OD - od0 + TD - 1) / TD, QH = (OH - oh0 + TH - 1) / TH;   \
-    const long QW = (OW - ow0 + TW - 1) / TW, pixels = N * QD * QH * QW;                         \
-    const long jd = first_tap(od0 * SD - PD, DD, TD, GD), nd = count_taps(jd, GD, KD);           \
-    const long jh = first_tap(oh0 * SH - PH, DH, TH, GH), nh = count_taps(jh, GH, KH);           \
-    const long jw = first_tap(ow0 * SW - PW, DW, TW, GW), nw = count_taps(jw, GW, KW);           \
-    const long rows = nd * nh * nw * CG;                                                         \
-    const long tiles = (FG + 16 * P - 1) / (16 * P);                                             \
-    const long g = get_group_id(1) / tiles, p0 = get_group_id(0) * 16 * P;                       \
-    const long q0 = get_group_id(1) % tiles * 16 * P, f0 = g * FG + q0;                          \
-    long base[P], d[P], h[P], v[P];                                                              \
-    REAL acc[P][P];                                                                              \
-    if (p0 >= pixels) return;                                                                    \
-    in0 += in0_offset + g * CG * XC_S;                                                           \
-    in1 += in1_offset;                                                                           \
-    _Pragma("unroll") for (int e = 0; e < P; e++)                                                \
-    {                                                                                            \
-        const long p = min(p0 + y + 16 * e, pixels - 1);                                         \
-        base[e] = p / QW / QH / QD * XN_S;                                                       \
-        d[e] = (p / QW / QH % QD * TD + od0) * SD - PD;                                          \
-        h[e] = (p / QW % QH * TH + oh0) * SH - PH;                                               \
-        v[e] = (p % QW * TW + ow0) * SW - PW;                                                    \
-        _Pragma("unroll") for (int j = 0; j < P; j++) acc[e][j] = 0;                             \
-    }                                                                                            \
-    for (long k0 = 0; k0 < rows; k0 += DEPTH) {                                                  \
-        const long k = k0 + x, c = k % CG, t = k / CG;                                           \
-        const long kd = (jd + t / nw / nh * GD) * DD;                                            \
-        const long kh = (jh + t / nw % nh * GH) * DH;                                            \
-        const long kw = (jw + t % nw * GW) * DW;                                                 \
-        _Pragma("unroll") for (int e = 0; e < P; e++)                                            \
-        {                                                                                        \
-            const long id = (d[e] + kd) / TD, ih = (h[e] + kh) / TH, iw = (v[e] + kw) / TW;      \
-            const int there = k < rows && d[e] + kd >= 0 && h[e] + kh >= 0 && v[e] + kw >= 0 &&  \
-                              id < XD && ih < XH && iw < XW;                                     \
-            la[x * (16 * P + 4) + y + 16 * e] =                                                  \
-                there ? in0[base[e] + id * XD_S + ih * XH_S + iw * XW_S + c * XC_S] : 0;         \
-        }                                                                                        \
-        _Pragma("unroll") for (int e = 0; e < P; e++)                                            \
-        {                                                                                        \
-            const int at = e * 256 + item, i = at / (16 * P), l = at % (16 * P);                 \
-            const int there = k0 + i < rows && q0 + l < FG;                                      \
-            lb[i * (16 * P + 4) + l] = there ? in1[W_K(ROW_OF_W(k0 + i)) + W_F(f0 + l)] : 0;     \
-        }                                                                                        \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                            \
-        TILE_PRODUCT(P, sa, sb, x, y, acc)                                                       \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                            \
-    }                                                                                            \
-    _Pragma("unroll") for (int r = 0; r < P; r++)                                                \
-    {                                                                                            \
-        const long p = p0 + r / 4 * 64 + y * 4 + r % 4;                                          \
-        const long ow = p % QW * TW + ow0, oh = p / QW % QH * TH + oh0;                          \
-        const long od = p / QW / QH % QD * TD + od0, n = p / QW / QH / QD;                       \
-        const long at = PHASES == 1 ? p : ((n * OD + od) * OH + oh) * OW + ow;                   \
-        __global OUT0_TYPE *to =                                                                 \
-            out0 + out0_offset + n * ON_S + od * OD_S + oh * OH_S + ow * OW_S;                   \
-        _Pragma("unroll") for (int j = 0; j < P; j++)                                            \
-        {                                                                                        \
-            const long q = j / 4 * 64 + x * 4 + j % 4;                                           \
-            if (p < pixels && q0 + q < FG) to[(f0 + q) * OC_S] = THEN_AT(acc[r][j], at, f0 + q); \
-        }                                                                                        \
+#define TILE_OF(P)                                                                              \
+    __local REAL4 sa[DEPTH * (4 * P + 1)], sb[DEPTH * (4 * P + 1)];                             \
+    __local REAL *la = (__local REAL *)sa, *lb = (__local REAL *)sb;                            \
+    const int x = get_local_id(0), y = get_local_id(1), item = y * 16 + x;                      \
+    const long phase = get_group_id(2), od0 = phase / TW / TH, oh0 = phase / TW % TH;           \
+    const long ow0 = phase % TW, QD = (OD - od0 + TD - 1) / TD, QH = (OH - oh0 + TH - 1) / TH;  \
+    const long QW = (OW - ow0 + TW - 1) / TW, pixels = N * QD * QH * QW;                        \
+    const long jd = first_tap(od0 * SD - PD, DD, TD, GD), nd = count_taps(jd, GD, KD);          \
+    const long jh = first_tap(oh0 * SH - PH, DH, TH, GH), nh = count_taps(jh, GH, KH);          \
+    const long jw = first_tap(ow0 * SW - PW, DW, TW, GW), nw = count_taps(jw, GW, KW);          \
+    const long rows = nd * nh * nw * CG;                                                        \
+    const long tiles = (FG + 16 * P - 1) / (16 * P);                                            \
+    const long g = get_group_id(1) / tiles, p0 = get_group_id(0) * 16 * P;                      \
+    const long q0 = get_group_id(1) % tiles * 16 * P, f0 = g * FG + q0;                         \
+    long base[P], d[P], h[P], v[P];                                                             \
+    REAL acc[P][P];                                                                             \
+    if (p0 >= pixels) return;                                                                   \
+    in0 += in0_offset + g * CG * XC_S;                                                          \
+    in1 += in1_offset;                                                                          \
+    _Pragma("unroll") for (int e = 0; e < P; e++)                                               \
+    {                                                                                           \
+        const long p = min(p0 + y + 16 * e, pixels - 1);                                        \
+        base[e] = p / QW / QH / QD * XN_S;                                                      \
+        d[e] = (p / QW / QH % QD * TD + od0) * SD - PD;                                         \
+        h[e] = (p / QW % QH * TH + oh0) * SH - PH;                                              \
+        v[e] = (p % QW * TW + ow0) * SW - PW;                                                   \
+        _Pragma("unroll") for (int j = 0; j < P; j++) acc[e][j] = 0;                            \
+    }                                                                                           \
+    for (long k0 = 0; k0 < rows; k0 += DEPTH) {                                                 \
+        const long k = k0 + x, c = k % CG, t = k / CG;                                          \
+        const long kd = (jd + t / nw / nh * GD) * DD;                                           \
+        const long kh = (jh + t / nw % nh * GH) * DH;                                           \
+        const long kw = (jw + t % nw * GW) * DW;                                                \
+        _Pragma("unroll") for (int e = 0; e < P; e++)                                           \
+        {                                                                                       \
+            const long id = (d[e] + kd) / TD, ih = (h[e] + kh) / TH, iw = (v[e] + kw) / TW;     \
+            const int there = k < rows && d[e] + kd >= 0 && h[e] + kh >= 0 && v[e] + kw >= 0 && \
+                              id < XD && ih < XH && iw < XW;                                    \
+            la[x * (16 * P + 4) + y + 16 * e] =                                                 \
+                there ? in0[base[e] + id * XD_S + ih * XH_S + iw * XW_S + c * XC_S] : 0;        \
+        }                                                                                       \
+        _Pragma("unroll") for (int e = 0; e < P; e++)                                           \
+        {                                                                                       \
+            const int at = e * 256 + item, i = at / (16 * P), l = at % (16 * P);                \
+            const int there = k0 + i < rows && q0 + l < FG;                                     \
+            lb[i * (16 * P + 4) + l] = there ? in1[W_K(ROW_OF_W(k0 + i)) + W_F(f0 + l)] : 0;    \
+        }                                                                                       \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                           \
+        TILE_PRODUCT(P, sa, sb, x, y, acc)                                                      \
+        barrier(CLK_LOCAL_MEM_FENCE);                                                           \
+    }                                                                                           \
+    _Pragma("unroll") for (int r = 0; r < P; r++)                                               \
+    {                                                                                           \
+        const long p = p0 + r / 4 * 64 + y * 4 + r % 4;                                         \
+        const long ow = p % QW * TW + ow0, oh = p / QW % QH * TH + oh0;                         \
+        const long od = p / QW / QH % QD * TD + od0, n = p / QW / QH / QD;                      \
+        __global OUT0_TYPE *to =                                                                \
+            out0 + out0_offset + n * ON_S + od * OD_S + oh * OH_S + ow * OW_S;                  \
+        _Pragma("unroll") for (int j = 0; j < P; j++)                                           \
+        {                                                                                       \
+            const long q = j / 4 * 64 + x * 4 + j % 4;                                          \
+            if (p < pixels && q0 + q < FG)                                                      \
+                to[(f0 + q) * OC_S] = THEN_AT(                                                  \
+                    acc[r][j], PHASES == 1 ? p : ((n * OD + od) * OH + oh) * OW + ow, f0 + q);  \
+        }                                                                                       \
     }
 
 /* NDRange (16 * tiles of 64 pixels of a phase, 16 * tiles of 64 filters of all groups, PHASES),
  * groups of 16 x 16. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_64(CONV_ARGS){ TILE_OF(4) }
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_64(CONV_ARGS)
+{
+    TILE_OF(4)
+}
 
+#if WEFT_TILES >= 128
 /* NDRange (16 * tiles of 128 pixels of a phase, 16 * tiles of 128 filters of all groups, PHASES),
  * groups of 16 x 16. */
 __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_128(CONV_ARGS)
 {
     TILE_OF(8)
 }
+#endif
 #endif

@@ -7,7 +7,7 @@
  * ON_S .. OC_S. On CPUs WEFT_CPU WEFT_LANES REALV, and the tiles of dw: VECTORS of a panel of
  * filters; TAPS taps of a row of them and CHANS channels, all of them if TAPS > 1, and what is left
  * of rows of numbers for the last one, LAST. Which of the kernels there are: GRAD_TILE (with
- * WEFT_CPU or without), GRAD_DEPTH (CPUs); conv_filter_simple always.
+ * WEFT_CPU, or in tiles of up to WEFT_TILES), GRAD_DEPTH (CPUs); conv_filter_simple always.
  *
  * Pixels are cut into parts of `span` each (on CPUs of whole rows: `span` of them); one part writes
  * dw, more write to `sums`, each its own, and conv_filter_sum adds them, first to last. */
@@ -285,14 +285,17 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void conv_filter_depth(G
 
 /* NDRange (16 * tiles of 64 rows, 16 * tiles of 64 filters of all groups, parts of span pixels),
  * groups of 16 x 16. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_filter_64(GRAD_ARGS){
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_filter_64(GRAD_ARGS)
+{
     TILE_OF(4)
 }
 
+#if WEFT_TILES >= 128
 /* NDRange (16 * tiles of 128 rows, 16 * tiles of 128 filters of all groups, parts of span pixels),
  * groups of 16 x 16. */
 __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void conv_filter_128(GRAD_ARGS)
 {
     TILE_OF(8)
 }
+#endif
 #endif

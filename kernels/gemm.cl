@@ -4,10 +4,12 @@
  * In front stand: REAL, OUT0_TYPE, WEFT_EXTRAS, THEN_AT(v, z, r, c) (product z of a batch, row,
  * column), and A_BATCH(z), B_BATCH(z), C_BATCH(z), where the matrices of product z lie; on CPUs
  * WEFT_CPU, WEFT_LANES, REALV, a vector of that many REAL, and WEFT_ROWS, 6 or 12 (what the
- * registers hold).
+ * registers hold); on others WEFT_TILES, the side of the largest tiles that there is room for, if
+ * any.
  *
  * CPUs: one work-item computes a tile of ROWS rows and one panel of 2 * WEFT_LANES columns in
- * registers. Others: a work-group computes a tile through local memory. */
+ * registers. Others: a work-group computes a tile through local memory, or a work-item one result.
+ */
 #include "tile.clh"
 
 #define GEMM_ARGS                                                                               \
@@ -21,9 +23,9 @@
 #define FINISH(v, z, r, j)                                \
     {                                                     \
         __global OUT0_TYPE *at = c + (r)*c_rs + (j)*c_cs; \
-        REAL sum = alpha * (v);                           \
-        if (beta != 0) sum += beta * (REAL)*at;           \
-        *at = THEN_AT(sum, z, r, j);                      \
+        REAL v_ = alpha * (v);                            \
+        if (beta != 0) v_ += beta * (REAL)*at;            \
+        *at = THEN_AT(v_, z, r, j);                       \
     }
 
 #ifdef WEFT_CPU
@@ -137,6 +139,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void gemm_cpu(GEMM_ARGS)
     }
 }
 #else
+#ifdef WEFT_TILES
 /* A block of DEPTH by side elements into local memory, k-major with lines of side + 4: from src
  * with strides ls along the lines' direction and ks along k. 0 beyond `lines` and `left`. */
 INLINE void fetch(const int side, __local REAL *dst, __global const REAL *src, long ls, long ks,
@@ -183,14 +186,22 @@ INLINE void fetch(const int side, __local REAL *dst, __global const REAL *src, l
 
 /* NDRange (16 * tiles of 64 rows, 16 * tiles of 64 columns, products of the batch), groups of 16 x
  * 16. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_64(GEMM_ARGS){ TILE(4) }
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_64(GEMM_ARGS)
+{
+    TILE(4)
+}
 
+#if WEFT_TILES >= 128
 /* NDRange (16 * tiles of 128 rows, 16 * tiles of 128 columns, products of the batch), groups of 16
  * x 16. */
-__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_128(GEMM_ARGS){ TILE(8) }
+__kernel __attribute__((reqd_work_group_size(16, 16, 1))) void gemm_128(GEMM_ARGS)
+{
+    TILE(8)
+}
+#endif
+#endif
 
-/* NDRange (rows * columns, 1, products of the batch), any groups: for devices with small
- * work-groups. */
+/* NDRange (rows * columns, 1, products of the batch), any groups: for devices without tiles. */
 __kernel void gemm_simple(GEMM_ARGS)
 {
     const long i = get_global_id(0), r = i / n, j = i - r * n, z = get_global_id(2);

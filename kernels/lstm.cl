@@ -1,6 +1,6 @@
 /* lstm (plugins/recurrent/lstm_op.c has the formula): in0 z, in1 u, in2 h0, in3 c0, in4 mask; out0
- * y, out1 h, out2 c, out3 gates, out4 cells. Small ones run all steps in one launch of lstm_rows,
- * the others one product and one lstm_cell a step. */
+ * y, out1 h, out2 c, out3 gates, out4 cells. Those of up to CPU_UNITS or GPU_UNITS units run all
+ * steps in one launch of lstm_rows, the others one product and one lstm_cell a step. */
 #define STEPS IN0_D1
 #define UNITS IN1_D0
 
@@ -22,7 +22,7 @@
 #endif
 #define SIGMOID(x) (1 / (1 + exp(-(x))))
 
-#ifdef WEFT_CPU
+#if defined(WEFT_CPU) && UNITS <= CPU_UNITS
 /* NDRange: one work-item a row of the batch, which it walks through all steps; work-groups of 1.
  * Lines of units are padded to whole vectors. */
 #ifdef WEFT_F64
@@ -113,10 +113,11 @@ __kernel void lstm_rows(WEFT_ARGS)
 #endif
 }
 
-#else
+#elif !defined(WEFT_CPU) && UNITS <= GPU_UNITS
+#define GROUP ((UNITS + GROUP_STEP - 1) / GROUP_STEP * GROUP_STEP)
 /* NDRange: one work-group a row of the batch, one work-item a unit; h passes through local memory.
  * Work-items beyond the units only wait. */
-__kernel void lstm_rows(WEFT_ARGS)
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void lstm_rows(WEFT_ARGS)
 {
     __local REAL h[UNITS];
     ulong b = get_group_id(0), e = get_local_id(0);

@@ -1,6 +1,7 @@
 /* lstm_grad (plugins/recurrent/lstm_grad.c has the formula): in0 u, in1 gates, in2 cells, in3 c0,
- * in4 dy, in5 dh, in6 dc, in7 mask; out0 dz, out1 dh0, out2 dc0. Small ones run all steps in one
- * launch of lstm_grad_rows, the others one lstm_grad_cell and one product a step. */
+ * in4 dy, in5 dh, in6 dc, in7 mask; out0 dz, out1 dh0, out2 dc0. Those of up to CPU_UNITS or
+ * GPU_UNITS units run all steps in one launch of lstm_grad_rows, the others one lstm_grad_cell and
+ * one product a step. */
 #define STEPS IN1_D1
 #define UNITS IN0_D0
 
@@ -45,7 +46,7 @@
         (dc) = all * (f);                                              \
     } while (0)
 
-#ifdef WEFT_CPU
+#if defined(WEFT_CPU) && UNITS <= CPU_UNITS
 /* dh = d ut, ut [4 units, units] the transpose of u: four rows at a time. */
 void products_of_row(REAL *dh, const REAL *d, __global const REAL *ut)
 {
@@ -95,10 +96,12 @@ __kernel void lstm_grad_rows(__global const REAL *ut, ulong ut_offset, WEFT_ARGS
     }
 }
 
-#else
+#elif !defined(WEFT_CPU) && UNITS <= GPU_UNITS
+#define GROUP ((UNITS + GROUP_STEP - 1) / GROUP_STEP * GROUP_STEP)
 /* NDRange: one work-group a row of the batch, one work-item a unit; dz passes through local memory.
  * Work-items beyond the units only wait. */
-__kernel void lstm_grad_rows(__global const REAL *ut, ulong ut_offset, WEFT_ARGS)
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void lstm_grad_rows(
+    __global const REAL *ut, ulong ut_offset, WEFT_ARGS)
 {
     __local REAL d[4 * UNITS];
     ulong b = get_group_id(0), e = get_local_id(0);

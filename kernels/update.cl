@@ -10,15 +10,19 @@
 #else
 #define GROUP
 #endif
+/* Iterations do not meet, whatever lies on whatever. */
+#if defined(WEFT_CPU) && defined(__clang__)
+#define ALL_AT_ONCE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define ALL_AT_ONCE
+#endif
 
 #ifdef ADAM
 __kernel GROUP void update(WEFT_ARGS)
 {
     const ulong begin = get_global_id(0) * CHUNK, end = min(begin + CHUNK, (ulong)IN0_N);
     const REAL rate = in4[in4_offset];
-#ifdef __clang__
-#pragma clang loop vectorize(assume_safety)
-#endif
+    ALL_AT_ONCE
     for (ulong i = begin; i < end; i++) {
         const REAL w = IN0(i), g = IN1(i), m = IN2(i), v = IN3(i);
         const REAL m1 = m + (g - m) * REST_1, v1 = v + (g * g - v) * REST_2;
@@ -45,9 +49,7 @@ __kernel GROUP void update(WEFT_ARGS)
 {
     const ulong begin = get_global_id(0) * CHUNK, end = min(begin + CHUNK, (ulong)IN0_N);
     const REAL rate = in2[in2_offset];
-#ifdef __clang__
-#pragma clang loop vectorize(assume_safety)
-#endif
+    ALL_AT_ONCE
     for (ulong i = begin; i < end; i++) {
         const REAL w = IN0(i), change = rate * IN1(i), v1 = SLOT(i) - change;
 #ifndef OUT0_ABSENT

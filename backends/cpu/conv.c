@@ -207,16 +207,20 @@ static weft_status run(const weft_kernel_call *call)
     return WEFT_OK;
 }
 
+uint64_t cpu_conv_threads(const weft_kernel_call *call, uint64_t tasks)
+{
+    uint64_t threads = cpu_node_of(call)->dev->threads;
+    return threads < tasks ? threads : tasks;
+}
+
 static size_t scratch(const weft_kernel_call *call)
 {
     plan p;
-    uint64_t threads = cpu_node_of(call)->dev->threads;
     make_plan(&p, call);
-    if (threads > n_blocks(&p)) threads = n_blocks(&p);
-    return p.w_copy + threads * p.temp_size;
+    return p.w_copy + cpu_conv_threads(call, n_blocks(&p)) * p.temp_size;
 }
 
-static int supports(const weft_kernel_call *call, char *why, size_t size)
+int cpu_conv_supports(const weft_kernel_call *call, char *why, size_t size)
 {
     int32_t spatial = call->in[0]->rank - 2;
     if (!cpu_same_dtype(call, 2, why, size)) return 0;
@@ -226,7 +230,7 @@ static int supports(const weft_kernel_call *call, char *why, size_t size)
     return cpu_then_supports(call, call->in[0]->dtype, why, size);
 }
 
-static weft_status prepare(cpu_node *node)
+weft_status cpu_conv_prepare(cpu_node *node)
 {
     return cpu_then_prepare(node, node->call.in[0]->dtype);
 }
@@ -236,6 +240,6 @@ const cpu_kernel cpu_conv = {
     { sizeof(weft_cpu_kernel),
       WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_PITCHED |
           WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64,
-      supports, scratch, run },
-    prepare,
+      cpu_conv_supports, scratch, run },
+    cpu_conv_prepare,
 };

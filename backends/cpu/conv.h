@@ -24,6 +24,11 @@ typedef struct cpu_conv_views {
 /* By the views and the attributes strides, pads, dilations and groups; w_row is left to the
  * caller. */
 void cpu_image_init(cpu_image *conv, const weft_kernel_call *call, const cpu_conv_views *views);
+/* Of all three ops: what they take, and the epilogue made ready. */
+int cpu_conv_supports(const weft_kernel_call *call, char *why, size_t size);
+weft_status cpu_conv_prepare(cpu_node *node);
+/* How many threads so many tasks can have. */
+uint64_t cpu_conv_threads(const weft_kernel_call *call, uint64_t tasks);
 /* One tap, and every point sees the element in its own place. */
 int cpu_image_pointwise(const cpu_image *conv);
 /* The step between rows when all but the last dimension of v are evenly spaced rows; 0 when not. */

@@ -250,21 +250,13 @@ static weft_status run(const weft_kernel_call *call)
 static size_t scratch(const weft_kernel_call *call)
 {
     plan p;
-    uint64_t threads = cpu_node_of(call)->dev->threads;
     make_plan(&p, call);
-    if (threads > n_tasks(&p)) threads = n_tasks(&p);
-    return p.sums_bytes + threads * p.temp_size;
-}
-
-static int supports(const weft_kernel_call *call, char *why, size_t size)
-{
-    if (!cpu_same_dtype(call, 2, why, size)) return 0;
-    return cpu_then_supports(call, call->in[0]->dtype, why, size);
+    return p.sums_bytes + cpu_conv_threads(call, n_tasks(&p)) * p.temp_size;
 }
 
 const cpu_kernel cpu_conv_filter_grad = {
     "conv_filter_grad",
     { sizeof(weft_cpu_kernel), WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_F64,
-      supports, scratch, run },
+      cpu_conv_supports, scratch, run },
     NULL,
 };

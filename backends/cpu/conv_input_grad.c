@@ -375,21 +375,8 @@ static weft_status run(const weft_kernel_call *call)
 static size_t scratch(const weft_kernel_call *call)
 {
     plan p;
-    uint64_t threads = cpu_node_of(call)->dev->threads;
     make_plan(&p, call);
-    if (threads > n_tasks(&p)) threads = n_tasks(&p);
-    return p.packed + threads * p.temp_size;
-}
-
-static int supports(const weft_kernel_call *call, char *why, size_t size)
-{
-    if (!cpu_same_dtype(call, 2, why, size)) return 0;
-    return cpu_then_supports(call, call->in[0]->dtype, why, size);
-}
-
-static weft_status prepare(cpu_node *node)
-{
-    return cpu_then_prepare(node, node->call.in[0]->dtype);
+    return p.packed + cpu_conv_threads(call, n_tasks(&p)) * p.temp_size;
 }
 
 const cpu_kernel cpu_conv_input_grad = {
@@ -397,6 +384,6 @@ const cpu_kernel cpu_conv_input_grad = {
     { sizeof(weft_cpu_kernel),
       WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_PITCHED |
           WEFT_KERNEL_EPILOGUE | WEFT_KERNEL_F64,
-      supports, scratch, run },
-    prepare,
+      cpu_conv_supports, scratch, run },
+    cpu_conv_prepare,
 };

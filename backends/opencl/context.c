@@ -2,6 +2,7 @@
  * in-order queue a handle. Contexts stay until the process ends: CLBlast keeps programs by
  * context. */
 #include "ocl.h"
+#include <stdio.h>
 #include <string.h>
 
 static weft_status get_context(const weft_host *host, ocl_device *device, cl_context *context)
@@ -58,6 +59,26 @@ static weft_status choose_kernels(weft_dev *dev)
     return WEFT_OK;
 }
 
+/* Setting opencl_limits, "64,16384": a device with smaller work-groups and less local memory, for
+ * tests. */
+static weft_status choose_limits(weft_dev *dev)
+{
+    const weft_host *host = dev->host;
+    const char *limits = host->setting ? host->setting(host, "opencl_limits") : NULL;
+    unsigned group = 0, local = 0;
+    char rest;
+    dev->max_group = dev->device->max_group;
+    dev->local_memory = dev->device->local_memory;
+    if (!limits || !*limits) return WEFT_OK;
+    if (sscanf(limits, "%u,%u%c", &group, &local, &rest) != 2 || group == 0)
+        return ocl_fail(host, WEFT_E_ARG,
+                        "WEFT_OPENCL_LIMITS is \"%s\": give work-items and bytes, as 64,16384",
+                        limits);
+    if (group < dev->max_group) dev->max_group = group;
+    if (local < dev->local_memory) dev->local_memory = local;
+    return WEFT_OK;
+}
+
 weft_status ocl_open(const weft_host *host, uint32_t dev, const char *options, weft_dev **result)
 {
     ocl_device *list = NULL;
@@ -81,7 +102,7 @@ weft_status ocl_open(const weft_host *host, uint32_t dev, const char *options, w
     made->host = host;
     made->device = &list[dev];
     if ((st = get_context(host, made->device, &context))) goto out;
-    if ((st = choose_kernels(made))) goto out;
+    if ((st = choose_kernels(made)) || (st = choose_limits(made))) goto out;
     if ((st = make_queue(made, 0, &made->queue))) goto out;
     *result = made;
     made = NULL;

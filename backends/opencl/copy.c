@@ -90,7 +90,7 @@ static weft_status launch_loops(ocl_call *call, const ocl_nest *nest, const weft
         l.local[0] = l.local[1] = l.local[2] = 1;
         cpu_range(ints, loops, &ints[n], &ints[n + 1], l.global);
     } else if (loops == 3 && ints[loops] == 1 && ints[2 * loops + 1] == 1 && ints[2 * loops] > 1 &&
-               ints[0] >= 16 && ints[1] >= 16 && call->dev->device->max_group >= 256) {
+               ints[0] >= 16 && ints[1] >= 16 && call->dev->max_group >= 256) {
         l.kernel = "transpose";
         l.local[0] = 32;
         l.local[1] = 8;

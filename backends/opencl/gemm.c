@@ -44,8 +44,7 @@ weft_status ocl_gemm_plain(ocl_call *call, int f64, cl_program *program)
         if (f64) ocl_text_add(&text, "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n");
         if (dev->cpu) ocl_text_add(&text, "#define WEFT_CPU 1\n");
         ocl_text_add(&text, "#define REAL %s\n#define OUT0_TYPE %s\n", real, real);
-        ocl_text_add(&text, "#define WEFT_LANES %u\n#define REALV %s%u\n#define WEFT_ROWS %u\n",
-                     ocl_lanes(dev, f64), real, ocl_lanes(dev, f64), ocl_rows(dev));
+        ocl_source_units(&text, dev, f64);
         ocl_text_add(&text,
                      "#define WEFT_EXTRAS\n#define THEN_AT(v, z, r, c) (v)\n"
                      "#define A_BATCH(x) ((x)*a_sz)\n#define B_BATCH(x) ((x)*b_sz)\n"
@@ -145,20 +144,25 @@ static weft_status own_cpu(ocl_call *call, const ocl_product *p)
     return launch_product(call, p, &cut, &l);
 }
 
+int ocl_has_tiles(const weft_dev *dev)
+{
+    return dev->max_group >= 256 && dev->local_memory >= 20480;
+}
+
 static weft_status own_gpu(ocl_call *call, const ocl_product *p)
 {
-    const ocl_device *device = call->dev->device;
+    int64_t units = (int64_t)call->dev->device->info.compute_units;
     cuts none = { .w = { .struct_size = sizeof none.w } };
     weft_cl_launch l = { .kernel = "gemm_64", .local = { 16, 16, 1 } };
     int64_t side = 64, large = ocl_blocks(p->m, 128) * ocl_blocks(p->n, 128) * p->z;
-    if (device->max_group < 256 || device->local_memory < (p->f64 ? 40960 : 20480)) {
+    if (!ocl_has_tiles(call->dev)) {
         l = (weft_cl_launch){ .kernel = "gemm_simple" };
         l.global[0] = (size_t)(p->m * p->n);
         l.global[1] = 1;
         l.global[2] = (size_t)p->z;
         return launch_product(call, p, &none, &l);
     }
-    if (large >= 2 * (int64_t)device->info.compute_units && !p->f64) {
+    if (large >= 2 * units && !p->f64) {
         l.kernel = "gemm_128";
         side = 128;
     }

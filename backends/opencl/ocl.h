@@ -42,7 +42,7 @@ typedef struct ocl_device {
     weft_dev_info info;
     int is_cpu;
     uint32_t vector_f32, vector_f64; /* native lanes */
-    size_t max_group;
+    size_t max_group;                /* in one dimension, or as lines of 16 */
     uint64_t local_memory;
     char platform_version[128];
     pthread_mutex_t lock; /* of what follows */
@@ -61,6 +61,8 @@ struct weft_dev { /* an opened device: one in-order queue */
     cl_command_queue queue, timed; /* timed: with profiling, made when first asked for */
     int cpu;                       /* kernels for CPUs, not for GPUs */
     int clblast;                   /* gemm by CLBlast where it can */
+    size_t max_group;              /* the device's, or less: setting opencl_limits */
+    uint64_t local_memory;         /* bytes, likewise */
     uint64_t builds;
     cl_program gemm[2], movement[4]; /* of the services, borrowed: float, double; 1 2 4 8 bytes */
     weft_exe *checked;               /* runs whose indices are checked by finish() */

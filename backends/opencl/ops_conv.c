@@ -102,14 +102,10 @@ static int64_t phase_of(const shape *s, int axis, int64_t size)
 
 static form form_of(const weft_dev *dev, const shape *s)
 {
-    const ocl_device *device = dev->device;
     const ocl_conv *c = &s->c;
     int dense = c->filters >= 4 || c->groups == 1;
     if (!ocl_conv_all_numbers(c)) return SIMPLE;
-    if (!dev->cpu)
-        return c->filters >= 16 && device->max_group >= 256 && device->local_memory >= 20480
-                   ? TILES
-                   : SIMPLE;
+    if (!dev->cpu) return c->filters >= 16 && ocl_has_tiles(dev) ? TILES : SIMPLE;
     if (c->channels == 1 && c->filters == 1 && c->groups > 1) return DEPTH;
     return !dense ? SIMPLE : phase_of(s, SPATIAL - 1, c->y[SPATIAL - 1]) >= 6 ? ROW : FLAT;
 }

@@ -26,14 +26,9 @@ static int64_t limit(int64_t value, int64_t low, int64_t high)
 
 static form form_of(const weft_dev *dev, const ocl_conv *c)
 {
-    const ocl_device *device = dev->device;
     int64_t rows = c->k[0] * c->k[1] * c->k[2] * c->channels;
     if (!ocl_conv_all_numbers(c)) return SIMPLE;
-    if (!dev->cpu)
-        return c->filters >= 16 && rows >= 9 && device->max_group >= 256 &&
-                       device->local_memory >= 20480
-                   ? TILES
-                   : SIMPLE;
+    if (!dev->cpu) return c->filters >= 16 && rows >= 9 && ocl_has_tiles(dev) ? TILES : SIMPLE;
     if (c->channels == 1 && c->filters == 1 && c->groups > 1) return DEPTH;
     return c->filters >= 4 || c->groups == 1 ? TILES : SIMPLE;
 }

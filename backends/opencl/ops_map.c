@@ -68,8 +68,8 @@ static void assignment(ocl_source *s, const plan *p)
     ocl_text_add(s->text, ");\n");
 }
 
-/* Where row r of every tensor starts. */
-static void starts(ocl_source *s, const plan *p)
+/* Where the row of every tensor starts. */
+static void starts(ocl_source *s, const plan *p, const char *row)
 {
     uint32_t rank = p->nest.rank ? p->nest.rank - 1 : 0;
     for (uint32_t k = 0; k <= s->step->n_in; k++) {
@@ -79,7 +79,7 @@ static void starts(ocl_source *s, const plan *p)
         else
             snprintf(name, sizeof name, "in%u", k - 1);
         ocl_text_add(s->text, "        const ulong %s_at = %s_offset + ", name, name);
-        ocl_nest_index(s->text, &p->nest, rank, k, "(ulong)r");
+        ocl_nest_index(s->text, &p->nest, rank, k, row);
         ocl_text_add(s->text, ";\n");
     }
 }
@@ -95,7 +95,7 @@ static void cpu_kernel(ocl_source *s, const plan *p)
                  "    const long i0 = get_global_id(0) * chunk, i1 = min(i0 + chunk, n);\n"
                  "    const long r0 = get_global_id(1) * block, r1 = min(r0 + block, rows);\n"
                  "    for (long r = r0; r < r1; r++) {\n");
-    if (p->form != FLAT) starts(s, p);
+    if (p->form != FLAT) starts(s, p, "(ulong)r");
     ocl_text_add(s->text, "#ifdef __clang__\n"
                           "#pragma clang loop vectorize(assume_safety)\n"
                           "#endif\n"
@@ -111,8 +111,7 @@ static void gpu_kernel(ocl_source *s, const plan *p, const char *name, const cha
     ocl_text_add(s->text, "__kernel void %s(", name);
     ocl_source_arguments(s);
     ocl_text_add(s->text, "long n, long rows, long chunk, long block, long batch)\n{\n");
-    if (p->form != FLAT) ocl_text_add(s->text, "    const int r = 0;\n");
-    if (p->form != FLAT) starts(s, p);
+    if (p->form != FLAT) starts(s, p, "(ulong)0");
     ocl_text_add(
         s->text,
         "    for (%s i = get_global_id(0), e = 0; e < 4 && i < n; e++, i += get_global_size(0))\n"

@@ -208,7 +208,7 @@ static const char *gpu_shape(job *j)
     int64_t results = j->outer * j->inner,
             units = (int64_t)j->call->dev->device->info.compute_units;
     weft_cl_launch *l = &j->launch;
-    int group = j->inner < 16 && j->mid >= 64 && j->call->dev->device->max_group >= GROUP;
+    int group = j->inner < 16 && j->mid >= 64 && j->call->dev->max_group >= GROUP;
     int64_t groups = group ? results : (results + GROUP - 1) / GROUP;
     j->splits = split(8 * units / groups, j->mid, group ? 8 * GROUP : 64);
     l->global[0] = (size_t)(group ? GROUP * results : results);

@@ -82,7 +82,7 @@ static weft_status enqueue(const weft_kernel_call *base, const weft_cl *cl)
             l.global[1] = (size_t)size[0];
             l.global[2] = 1;
         }
-    } else if (size[1] >= 32 && call->dev->device->max_group >= GROUP) {
+    } else if (size[1] >= 32 && call->dev->max_group >= GROUP) {
         l.kernel = "softmax_group";
         l.global[0] = (size_t)(GROUP * lines);
         l.local[0] = GROUP;

@@ -66,6 +66,19 @@ static const char *unusable(const ocl_device *d)
     return NULL;
 }
 
+/* The most work-items of a group that fit into one dimension, and into lines of 16: the shapes of
+ * groups that kernels ask for. */
+static size_t largest_group(cl_device_id id)
+{
+    size_t most = NUMBER(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, size_t), items[8] = { 0 };
+    cl_uint dims = NUMBER(id, CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, cl_uint);
+    if (dims < 2 || dims > 8 ||
+        clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, dims * sizeof *items, items, NULL))
+        return most;
+    if (most > items[0]) most = items[0];
+    return most > 16 * items[1] ? 16 * items[1] : most;
+}
+
 static void describe(ocl_device *d, const char *platform, cl_platform_id platform_id,
                      cl_device_id id)
 {
@@ -88,7 +101,7 @@ static void describe(ocl_device *d, const char *platform, cl_platform_id platfor
     info->compute_units = (uint32_t)NUMBER(id, CL_DEVICE_MAX_COMPUTE_UNITS, cl_uint);
     d->is_cpu = info->kind == WEFT_DEV_CPU;
     info->align = d->is_cpu ? 64 : 256; /* a cache line, a memory transaction */
-    d->max_group = NUMBER(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, size_t);
+    d->max_group = largest_group(id);
     d->local_memory = NUMBER(id, CL_DEVICE_LOCAL_MEM_SIZE, cl_ulong);
     d->vector_f32 = (uint32_t)NUMBER(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, cl_uint);
     d->vector_f64 = (uint32_t)NUMBER(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_DOUBLE, cl_uint);

@@ -86,7 +86,7 @@ static weft_status set_arguments(ocl_call *call, ocl_cmd *cmd, const weft_cl_lau
 static weft_status set_range(ocl_call *call, ocl_cmd *cmd, const weft_cl_launch *l)
 {
     const ocl_device *device = call->dev->device;
-    size_t fixed[3] = { 0 }, most = device->max_group;
+    size_t fixed[3] = { 0 }, most = 0;
     int flat = l->global[1] == 0 && l->global[2] == 0; /* { n } is short for { n, 1, 1 } */
     cl_int code = clGetKernelWorkGroupInfo(
         cmd->kernel, device->id, CL_KERNEL_COMPILE_WORK_GROUP_SIZE, sizeof fixed, fixed, NULL);
@@ -94,6 +94,7 @@ static weft_status set_range(ocl_call *call, ocl_cmd *cmd, const weft_cl_launch 
         code = clGetKernelWorkGroupInfo(cmd->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
                                         sizeof most, &most, NULL);
     if (code) return ask_fail(call, cmd, code);
+    if (most > call->dev->max_group) most = call->dev->max_group;
     for (int d = 0; d < 3; d++)
         cmd->local[d] = l->local[d] ? l->local[d] : 1;
     if (fixed[0])

@@ -146,6 +146,21 @@ static void define_arguments(ocl_source *s)
     ocl_text_add(s->text, "long batch\n");
 }
 
+static const char *real_name(int f64)
+{
+    return f64 ? "double" : "float";
+}
+
+/* What the kernels of products and convolutions know of the device. */
+void ocl_source_units(ocl_text *text, const weft_dev *dev, int f64)
+{
+    if (dev->cpu)
+        ocl_text_add(text, "#define WEFT_LANES %u\n#define REALV %s%u\n#define WEFT_ROWS %u\n",
+                     ocl_lanes(dev, f64), real_name(f64), ocl_lanes(dev, f64), ocl_rows(dev));
+    else if (ocl_has_tiles(dev))
+        ocl_text_add(text, "#define WEFT_TILES %d\n", f64 ? 64 : 128);
+}
+
 static void define_device(ocl_source *s)
 {
     int f64 = ocl_step_f64(s->step);
@@ -154,13 +169,10 @@ static void define_device(ocl_source *s)
                      "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n#define WEFT_F64 1\n");
     if (ocl_source_wants(s, "REAL_MAX"))
         ocl_text_add(s->text, "#define REAL_MAX %s\n", f64 ? "DBL_MAX" : "FLT_MAX");
-    ocl_text_add(s->text, "#define REAL %s\n", f64 ? "double" : "float");
+    ocl_text_add(s->text, "#define REAL %s\n", real_name(f64));
     if (s->dev->cpu && ocl_source_wants(s, "WEFT_CPU"))
         ocl_text_add(s->text, "#define WEFT_CPU 1\n");
-    if (ocl_source_wants(s, "WEFT_LANES"))
-        ocl_text_add(s->text, "#define WEFT_LANES %u\n#define REALV %s%u\n#define WEFT_ROWS %u\n",
-                     ocl_lanes(s->dev, f64), f64 ? "double" : "float", ocl_lanes(s->dev, f64),
-                     ocl_rows(s->dev));
+    if (ocl_source_wants(s, "WEFT_LANES")) ocl_source_units(s->text, s->dev, f64);
 }
 
 static void define_real(ocl_source *s, const char *name, double value)

@@ -39,8 +39,8 @@ static int64_t device_fact(const weft_kernel_call *c, const char *fact)
     const weft_dev *dev = of(c)->dev;
     if (!strcmp(fact, "is_cpu")) return dev->cpu;
     if (!strcmp(fact, "compute_units")) return dev->device->info.compute_units;
-    if (!strcmp(fact, "local_memory")) return (int64_t)dev->device->local_memory;
-    if (!strcmp(fact, "max_group")) return (int64_t)dev->device->max_group;
+    if (!strcmp(fact, "local_memory")) return (int64_t)dev->local_memory;
+    if (!strcmp(fact, "max_group")) return (int64_t)dev->max_group;
     if (!strcmp(fact, "vector")) return dev->device->vector_f32;
     return 0;
 }

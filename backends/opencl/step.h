@@ -46,6 +46,7 @@ typedef struct ocl_source {
     ocl_text *text;
 } ocl_source;
 weft_status ocl_source_prelude(ocl_source *s);
+void ocl_source_units(ocl_text *text, const weft_dev *dev, int f64);
 int ocl_source_wants(const ocl_source *s, const char *name);
 /* "__global const float *restrict in0, ulong in0_offset" of all that are present; "" if there are
  * none. */
@@ -187,6 +188,9 @@ weft_status ocl_product_record(ocl_call *call, const ocl_product *p);
 weft_status ocl_gemm_plain(ocl_call *call, int f64, cl_program *program);
 uint32_t ocl_lanes(const weft_dev *dev, int f64); /* of a vector: 4, 8 or 16 */
 uint32_t ocl_rows(const weft_dev *dev);
+/* GPUs: groups of 16 x 16, and memory for the largest tiles of gemm.cl, conv.cl and
+ * conv_filter_grad.cl (18 KB: 64 x 64 in float64). */
+int ocl_has_tiles(const weft_dev *dev);
 int ocl_pack_pays(int64_t m, int64_t k, int64_t stride);
 /* c = alpha a b + beta c by whatever gemm the device has, and fills and copies, of any dtype and
  * strides. */

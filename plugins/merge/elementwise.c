@@ -43,7 +43,25 @@ static weft_status check_pair(weft_build *b, uint32_t i, const weft_spec *x, con
     return WEFT_OK;
 }
 
-/* acc `infix` x, in chunks of inputs that one map takes. join: "+" or a function name. */
+/* The attributes of a map over n inputs: expr="a+b+c", or expr="max(c,max(b,a))". Of equal
+ * arguments max and min give the gradient to the last one, as relu needs it; Keras on TensorFlow
+ * gives it to the first input (on JAX and torch to all, in parts). */
+static void fold_text(char *text, size_t size, const char *join, uint32_t n)
+{
+    int infix = !join[1];
+    size_t at = (size_t)snprintf(text, size, "expr=\"");
+    uint32_t i;
+
+    for (i = n - 1; i > 0 && !infix; i--)
+        at += (size_t)snprintf(text + at, size - at, "%s(%c,", join, 'a' + (int)i);
+    at += (size_t)snprintf(text + at, size - at, "a");
+    for (i = 1; i < n; i++)
+        at += infix ? (size_t)snprintf(text + at, size - at, "%s%c", join, 'a' + (int)i)
+                    : (size_t)snprintf(text + at, size - at, ")");
+    snprintf(text + at, size - at, "\"");
+}
+
+/* x[0] join x[1] join .., in chunks of inputs that one map takes. join: "+" or a function name. */
 static weft_val fold(weft_build *b, const char *join, const weft_val *x, uint32_t n)
 {
     weft_val acc = x[0], args[26];
@@ -51,21 +69,12 @@ static weft_val fold(weft_build *b, const char *join, const weft_val *x, uint32_
 
     while (done < n && acc) {
         char text[512];
-        size_t at = 0;
-        uint32_t k = 0;
+        uint32_t k;
 
         args[0] = acc;
         for (k = 1; k < 26 && done < n; k++, done++)
             args[k] = x[done];
-        at = (size_t)snprintf(text, sizeof text, "expr=\"");
-        if (strlen(join) > 1)
-            for (uint32_t i = 1; i < k; i++)
-                at += (size_t)snprintf(text + at, sizeof text - at, "%s(", join);
-        at += (size_t)snprintf(text + at, sizeof text - at, "a");
-        for (uint32_t i = 1; i < k; i++)
-            at += (size_t)snprintf(text + at, sizeof text - at, strlen(join) > 1 ? ",%c)" : "%c%c",
-                                   strlen(join) > 1 ? 'a' + (int)i : join[0], 'a' + (int)i);
-        snprintf(text + at, sizeof text - at, "\"");
+        fold_text(text, sizeof text, join, k);
         acc = b->api->op(b, "map", text, args, k, NULL, 0);
     }
     return acc;

@@ -180,10 +180,26 @@ static void grad_rows(void *user, uint64_t begin, uint64_t end)
     }
 }
 
+/* Windows that see an element; of the maximum each is looked through up to there. */
+static double work(const grad *g)
+{
+    double windows = 1, looks = 1;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        windows *= (double)((g->size[i] + g->stride[i] - 1) / g->stride[i]);
+        looks *= (double)g->size[i];
+    }
+    return windows * (g->x.data ? looks : 1);
+}
+
 static weft_status run(const weft_kernel_call *c, grad *g)
 {
+    double row = (double)(g->in[1] * g->in[2] * g->channels) * work(g);
+
     if (!c->out[0]->data) return WEFT_OK;
-    c->host->parallel_for(c->host, (uint64_t)(g->samples * g->in[0]), 1, grad_rows, g);
+    c->host->parallel_for(c->host, (uint64_t)(g->samples * g->in[0]), pooling_grain(row), grad_rows,
+                          g);
     return WEFT_OK;
 }
 static weft_status run_max(const weft_kernel_call *c)
@@ -203,24 +219,5 @@ static weft_status run_avg(const weft_kernel_call *c)
     return run(c, &g);
 }
 
-#define FLAGS (WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_F64)
-static const weft_cpu_kernel cpu_max = { .struct_size = sizeof cpu_max,
-                                         .flags = FLAGS,
-                                         .run = run_max };
-static const weft_cpu_kernel cpu_avg = { .struct_size = sizeof cpu_avg,
-                                         .flags = FLAGS,
-                                         .run = run_avg };
-static const weft_cl_kernel cl_max = { .struct_size = sizeof cl_max,
-                                       .flags = FLAGS,
-                                       .source = (const char *)weft_cl_pool_grad,
-                                       .kernel = "max_pool_grad" };
-static const weft_cl_kernel cl_avg = { .struct_size = sizeof cl_avg,
-                                       .flags = FLAGS,
-                                       .source = (const char *)weft_cl_pool_grad,
-                                       .kernel = "avg_pool_grad" };
-const weft_ext pooling_max_grad_kernels[] = { { WEFT_KERNEL_CPU, &cpu_max },
-                                              { WEFT_KERNEL_OPENCL, &cl_max },
-                                              { 0 } };
-const weft_ext pooling_avg_grad_kernels[] = { { WEFT_KERNEL_CPU, &cpu_avg },
-                                              { WEFT_KERNEL_OPENCL, &cl_avg },
-                                              { 0 } };
+POOLING_KERNELS(pooling_max_grad_kernels, run_max, weft_cl_pool_grad, "max_pool_grad");
+POOLING_KERNELS(pooling_avg_grad_kernels, run_avg, weft_cl_pool_grad, "avg_pool_grad");

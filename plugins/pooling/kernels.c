@@ -115,21 +115,20 @@ static void pool_rows(void *user, uint64_t first, uint64_t last)
     }
 }
 
-/* Rows that outweigh waking a thread: some 30 us of work. */
-static uint64_t grain_of(const pool *p)
+uint64_t pooling_grain(double row)
 {
-    double row = (double)(p->out[1] * p->out[2] * p->channels) *
-                 (double)(p->size[0] * p->size[1] * p->size[2]);
-
     return 1 + (uint64_t)(32768 / (row + 1));
 }
 
 static weft_status run_pool(const weft_kernel_call *c, int max)
 {
+    double row;
     pool p;
 
     get_pool(c, max, &p);
-    c->host->parallel_for(c->host, (uint64_t)(p.x->dim[0] * p.out[0]), grain_of(&p), pool_rows, &p);
+    row = (double)(p.out[1] * p.out[2] * p.channels) * (double)(p.size[0] * p.size[1] * p.size[2]);
+    c->host->parallel_for(c->host, (uint64_t)(p.x->dim[0] * p.out[0]), pooling_grain(row),
+                          pool_rows, &p);
     return WEFT_OK;
 }
 static weft_status run_max(const weft_kernel_call *c)
@@ -141,24 +140,5 @@ static weft_status run_avg(const weft_kernel_call *c)
     return run_pool(c, 0);
 }
 
-#define FLAGS (WEFT_KERNEL_IN_STRIDED | WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_F64)
-static const weft_cpu_kernel cpu_max = { .struct_size = sizeof cpu_max,
-                                         .flags = FLAGS,
-                                         .run = run_max };
-static const weft_cpu_kernel cpu_avg = { .struct_size = sizeof cpu_avg,
-                                         .flags = FLAGS,
-                                         .run = run_avg };
-static const weft_cl_kernel cl_max = { .struct_size = sizeof cl_max,
-                                       .flags = FLAGS,
-                                       .source = (const char *)weft_cl_pool,
-                                       .kernel = "max_pool" };
-static const weft_cl_kernel cl_avg = { .struct_size = sizeof cl_avg,
-                                       .flags = FLAGS,
-                                       .source = (const char *)weft_cl_pool,
-                                       .kernel = "avg_pool" };
-const weft_ext pooling_max_kernels[] = { { WEFT_KERNEL_CPU, &cpu_max },
-                                         { WEFT_KERNEL_OPENCL, &cl_max },
-                                         { 0 } };
-const weft_ext pooling_avg_kernels[] = { { WEFT_KERNEL_CPU, &cpu_avg },
-                                         { WEFT_KERNEL_OPENCL, &cl_avg },
-                                         { 0 } };
+POOLING_KERNELS(pooling_max_kernels, run_max, weft_cl_pool, "max_pool");
+POOLING_KERNELS(pooling_avg_kernels, run_avg, weft_cl_pool, "avg_pool");

@@ -31,10 +31,28 @@ weft_status pooling_max_gradient(weft_build *b), pooling_avg_gradient(weft_build
     { "pads", WEFT_INTS, 0, NULL, "0..65535", "before each axis, then behind each axis" }
 /* clang-format on */
 
+/* The kernels of one op, any strides, f32 and f64: a CPU function, and one launch of a program. */
+#define POOLING_KERNELS(list, function, program, name)                                            \
+    static const weft_cpu_kernel list##_cpu = { .struct_size = sizeof(weft_cpu_kernel),           \
+                                                .flags = WEFT_KERNEL_IN_STRIDED |                 \
+                                                         WEFT_KERNEL_OUT_STRIDED |                \
+                                                         WEFT_KERNEL_F64,                         \
+                                                .run = function };                                \
+    static const weft_cl_kernel list##_cl = { .struct_size = sizeof(weft_cl_kernel),              \
+                                              .flags = WEFT_KERNEL_IN_STRIDED |                   \
+                                                       WEFT_KERNEL_OUT_STRIDED | WEFT_KERNEL_F64, \
+                                              .source = (const char *)program,                    \
+                                              .kernel = name };                                   \
+    const weft_ext list[] = { { WEFT_KERNEL_CPU, &list##_cpu },                                   \
+                              { WEFT_KERNEL_OPENCL, &list##_cl },                                 \
+                              { 0 } }
+
 /* kernels.c: size, strides and zeros in front of a kernel's windows; of axes that are missing from
  * the three 1, 1 and 0. */
 void pooling_numbers(const weft_kernel_call *c, int axes, int64_t *size, int64_t *stride,
                      int64_t *low);
+/* Rows that outweigh waking a thread, some 30 us of work; row: numbers that one row takes in. */
+uint64_t pooling_grain(double row);
 
 /* ---- ops.c: what pooling and its gradients are lowered with; x: the spec of the input, out: of
  * the result. Failures are kept by the builder. */

@@ -5,7 +5,8 @@
 
 /* One call of the layer while it is built. */
 typedef struct lstm {
-    weft_spec x;
+    weft_val in; /* of floats */
+    weft_spec x; /* its spec */
     int64_t units;
     const char *activation, *recurrent_activation; /* NULL: none */
     weft_val kernel, recurrent, bias;              /* bias: WEFT_NONE if there is none */
@@ -16,37 +17,45 @@ typedef struct lstm {
 } lstm;
 
 /* ---- variables and states ---- */
-static weft_val variable(weft_build *b, const char *name, int64_t rows, int64_t columns,
+/* Of 4 * units columns; a vector of them if rows is 0. */
+static weft_val variable(weft_build *b, const lstm *l, const char *name, int64_t rows,
                          const char *initializer)
 {
-    weft_spec s;
+    int64_t columns = 4 * l->units;
+    weft_spec s = { l->x.dtype, rows ? 2 : 1, { rows ? rows : columns, columns } };
 
-    if (b->api->spec(b, weft_in(b, 0), &s)) return 0;
-    s = (weft_spec){ s.dtype, rows ? 2 : 1, { rows ? rows : columns, columns } };
     return b->api->variable(b, name, &s, initializer, WEFT_TRAINABLE);
 }
 
-static void make_variables(weft_build *b, lstm *l)
+static weft_status make_variables(weft_build *b, lstm *l)
 {
     const char *of_bias = b->api->attr_s(b, "bias_initializer");
     char text[512];
+    int n;
 
-    l->kernel =
-        variable(b, "kernel", l->x.dim[2], 4 * l->units, b->api->attr_s(b, "kernel_initializer"));
-    l->recurrent = variable(b, "recurrent_kernel", l->units, 4 * l->units,
-                            b->api->attr_s(b, "recurrent_initializer"));
+    l->kernel = variable(b, l, "kernel", l->x.dim[2], b->api->attr_s(b, "kernel_initializer"));
+    l->recurrent =
+        variable(b, l, "recurrent_kernel", l->units, b->api->attr_s(b, "recurrent_initializer"));
     l->bias = WEFT_NONE;
-    if (!b->api->attr_i(b, "use_bias")) return;
-    snprintf(text, sizeof text, "unit_forget_bias(bias=%s)", of_bias ? of_bias : "zeros");
-    l->bias = variable(b, "bias", 0, 4 * l->units,
-                       b->api->attr_i(b, "unit_forget_bias") ? text : of_bias);
+    if (!b->api->attr_i(b, "use_bias")) return WEFT_OK;
+    if (b->api->attr_i(b, "unit_forget_bias")) {
+        n = snprintf(text, sizeof text, "unit_forget_bias(bias=%s)", of_bias ? of_bias : "zeros");
+        if (n < 0 || (size_t)n >= sizeof text)
+            return weft_failf(b, WEFT_E_ARG,
+                              "bias_initializer has %d characters more than there is room for: "
+                              "make it shorter, or give unit_forget_bias=false",
+                              n + 1 - (int)sizeof text);
+        of_bias = text;
+    }
+    l->bias = variable(b, l, "bias", 0, of_bias);
+    return WEFT_OK;
 }
 
 /* Where the first states come from: further inputs, the last batch, or they are 0. */
 static weft_status find_states(weft_build *b, lstm *l)
 {
     static const char *const names[] = { "state_h", "state_c" };
-    weft_spec s = { l->x.dtype, 2, { l->x.dim[0], l->units } };
+    weft_spec s = { l->x.dtype, 2, { l->x.dim[0], l->units } }, its;
     uint32_t given = b->api->n_in(b) - 1, i;
     int stateful = b->api->attr_i(b, "stateful") != 0;
 
@@ -58,7 +67,7 @@ static weft_status find_states(weft_build *b, lstm *l)
                           "stateful=true keeps a state for each sample of a batch, so that the "
                           "batch must have a fixed size; give the input one (batch_shape)");
     for (i = 0; i < 2; i++) {
-        l->state[i] = given ? weft_in(b, 1 + i) : WEFT_NONE;
+        l->state[i] = given ? weft_float(b, weft_in(b, 1 + i), &its) : WEFT_NONE;
         l->stored[i] = stateful
                            ? b->api->variable(b, names[i], &s, "zeros", WEFT_STATE | WEFT_TRANSIENT)
                            : WEFT_NONE;
@@ -198,7 +207,7 @@ static void run_steps(weft_build *b, lstm *l, weft_val *r)
 
     /* Keras: a rate of 1 drops nothing; recurrent dropout makes four masks of everything */
     if (rate >= 1) rate = 0;
-    z = project(b, l, weft_in(b, 0), rate, rate > 0 && recurrent_rate > 0);
+    z = project(b, l, l->in, rate, rate > 0 && recurrent_rate > 0);
     for (k = 0; k < 4; k++)
         l->drop[k] = recurrent_rate > 0 && recurrent_rate < 1
                          ? drop(b, l, recurrent_rate, l->units, 2)
@@ -210,20 +219,51 @@ static void run_steps(weft_build *b, lstm *l, weft_val *r)
         by_scan(b, l, z, r);
 }
 
-/* zero_output_for_mask: where a step does not count, 0 and not the state. */
-static weft_val zero_masked(weft_build *b, const lstm *l, weft_val y, int sequences)
+/* ---- outputs of masked steps ---- */
+static void begin_or_go_on(weft_build *b, void *user, const weft_val *carry, const weft_val *x,
+                           weft_val *carry_out, weft_val *y)
 {
-    weft_val mask = l->mask;
-    int64_t last = l->x.dim[1];
+    (void)user;
+    carry_out[0] = y[0] = RECURRENT_MAP(b, "or(a,b)", carry[0], x[0]);
+}
 
-    if (mask == WEFT_NONE || !b->api->attr_i(b, "zero_output_for_mask")) return y;
-    if (sequences)
-        mask = recurrent_column(b, mask);
-    else if (last > 0)
-        mask = weft_slice(b, mask, 1, l->backwards ? 0 : last - 1, 1);
-    else
-        return y;
-    return RECURRENT_MAP(b, "select(a,b,0)", mask, y);
+/* live [batch, steps, 1]: has a step counted so far? */
+static weft_val begun(weft_build *b, const lstm *l, weft_val live)
+{
+    weft_val no = weft_zeros(b, &(weft_spec){ WEFT_BOOL, 2, { l->x.dim[0], 1 } }), end, ys = 0;
+    weft_scan scan = { .struct_size = sizeof scan,
+                       .axis = 1,
+                       .n_carry = 1,
+                       .n_x = 1,
+                       .n_y = 1,
+                       .carry0 = &no,
+                       .xs = &live,
+                       .body = begin_or_go_on,
+                       .carry_end = &end,
+                       .ys = &ys };
+
+    b->api->scan(b, &scan);
+    return ys;
+}
+
+/* y, or the last h: at a step that does not count it is the one before; 0 if there is none, where h
+ * is the state that was given, and always with zero_output_for_mask. */
+static weft_val masked(weft_build *b, const lstm *l, weft_val y, int sequences)
+{
+    int zero = b->api->attr_i(b, "zero_output_for_mask") != 0;
+    weft_val live;
+
+    if (l->mask == WEFT_NONE || l->x.dim[1] < 1) return y;
+    if (!zero && l->state[0] == WEFT_NONE) return y;
+    if (sequences) {
+        live = recurrent_reverse(b, recurrent_column(b, l->mask), l->backwards);
+        if (!zero) live = begun(b, l, live);
+    } else if (zero) {
+        live = weft_slice(b, l->mask, 1, l->backwards ? 0 : l->x.dim[1] - 1, 1);
+    } else {
+        live = weft_opf(b, "reduce", l->mask, "fn=any axes=(1) keepdims=true");
+    }
+    return RECURRENT_MAP(b, "select(a,b,0)", live, y);
 }
 
 static weft_status build(weft_build *b)
@@ -237,7 +277,7 @@ static weft_status build(weft_build *b)
     weft_status st;
     int i;
 
-    if ((st = b->api->spec(b, weft_in(b, 0), &l.x))) return st;
+    if (!(l.in = weft_float(b, weft_in(b, 0), &l.x))) return weft_out(b, 0, 0);
     if (l.x.rank != 3)
         return weft_failf(b, WEFT_E_SHAPE,
                           "the input has rank %d; LSTM wants (batch, steps, features): put a "
@@ -247,14 +287,13 @@ static weft_status build(weft_build *b)
         return weft_failf(b, WEFT_E_SHAPE,
                           "the last axis of the input has no fixed size, and the kernel's shape "
                           "depends on it: give the input a number there");
-    make_variables(b, &l);
-    if ((st = find_states(b, &l))) return st;
+    if ((st = make_variables(b, &l)) || (st = find_states(b, &l))) return st;
     l.mask = b->api->mask(b, 0);
     run_steps(b, &l, r);
     for (i = 0; i < 2 && l.stored[i] != WEFT_NONE; i++)
         b->api->assign(b, l.stored[i], r[1 + i]);
     if (sequences && l.mask != WEFT_NONE) b->api->set_mask(b, 0, l.mask);
-    weft_out(b, 0, zero_masked(b, &l, r[sequences ? 0 : 1], sequences));
+    weft_out(b, 0, masked(b, &l, r[sequences ? 0 : 1], sequences));
     for (i = 1; i <= 2 && b->api->attr_i(b, "return_state"); i++)
         weft_out(b, (uint32_t)i, r[i]);
     return WEFT_OK;

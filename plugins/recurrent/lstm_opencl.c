@@ -9,10 +9,10 @@ enum {
         WEFT_KERNEL_IN_PITCHED | WEFT_KERNEL_OUT_PITCHED | WEFT_KERNEL_F64 | WEFT_KERNEL_ANY_DTYPE
 };
 
-/* Up to so many units one work-item (CPU) or work-group (GPU) walks through all steps of a row. On
- * PoCL, for 1, 32 and 128 rows of up to 128 units, that was measured from 3 % slower (one case) to
- * four times faster. */
-enum { CPU_ROWS = 128, GPU_ROWS = 64, GROUP_STEP = 32 };
+/* Up to so many units one work-item (CPU) or work-group (GPU) walks through all steps of a row, by
+ * kernels that are not compiled for more. On PoCL, for 1, 32 and 128 rows of up to 128 units, that
+ * was measured from 3 % slower (one case) to four times faster. */
+static const char params[] = "CPU_UNITS=128 GPU_UNITS=64 GROUP_STEP=32";
 
 /* Two dimensions of scratch memory, or of a result that is there. */
 typedef struct plane {
@@ -62,8 +62,10 @@ static weft_status begin_state(const weft_kernel_call *c, const weft_cl *cl, con
 
 static int few_units(const weft_kernel_call *c, int64_t units)
 {
-    if (c->device(c, "is_cpu")) return units <= CPU_ROWS;
-    return units <= GPU_ROWS && c->device(c, "max_group") >= GPU_ROWS;
+    int64_t most = c->param(c, "GPU_UNITS");
+
+    if (c->device(c, "is_cpu")) return units <= c->param(c, "CPU_UNITS");
+    return units <= most && c->device(c, "max_group") >= most;
 }
 
 /* The launch of a kernel that walks through all steps of `rows` rows: inputs and outputs that are
@@ -72,9 +74,8 @@ static weft_status launch_rows(const weft_kernel_call *c, const weft_cl *cl, con
                                int64_t rows, const weft_view *first)
 {
     const weft_view *views[16];
-    int64_t units = c->in[first ? GRAD_U : LSTM_U]->dim[0];
-    size_t group =
-        c->device(c, "is_cpu") ? 1 : (size_t)((units + GROUP_STEP - 1) / GROUP_STEP) * GROUP_STEP;
+    int64_t units = c->in[first ? GRAD_U : LSTM_U]->dim[0], step = c->param(c, "GROUP_STEP");
+    size_t group = c->device(c, "is_cpu") ? 1 : (size_t)((units + step - 1) / step * step);
     weft_cl_launch l = { .struct_size = sizeof l,
                          .kernel = kernel,
                          .global = { (size_t)rows * group, 1, 1 },
@@ -271,9 +272,11 @@ const weft_cl_kernel recurrent_lstm_cl = { .struct_size = sizeof recurrent_lstm_
                                            .flags = FLAGS,
                                            .scratch = scratch_forward,
                                            .source = (const char *)weft_cl_lstm,
+                                           .params = params,
                                            .enqueue = enqueue_forward };
 const weft_cl_kernel recurrent_lstm_grad_cl = { .struct_size = sizeof recurrent_lstm_grad_cl,
                                                 .flags = FLAGS,
                                                 .scratch = scratch_backward,
                                                 .source = (const char *)weft_cl_lstm_grad,
+                                                .params = params,
                                                 .enqueue = enqueue_backward };

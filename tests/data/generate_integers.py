@@ -4,6 +4,7 @@ dtype and leaves these as they are, so that each layer's arithmetic decides what
 from keras import layers
 
 from generate_cases import case
+from generate_recurrent import with_state
 
 KINDS = ("int32", "uint8", "bool")
 
@@ -36,6 +37,11 @@ def computing():
     one("average_pooling2d", layers.AveragePooling2D, 2, padding="same", shape=(5, 6, 3),
         dtypes=("int32", "uint8"))
     one("global_average_pooling1d", layers.GlobalAveragePooling1D)
+    one("lstm", layers.LSTM, 5, return_sequences=True, return_state=True)
+    one("lstm_relu", layers.LSTM, 5, activation="relu", dtypes=("int32",))
+    for dtypes in (("int32", "int32", "int32"), ("float32", "uint8", "bool")):
+        case(f"{dtypes[1]}_lstm_initial_state", [(4, 6), (5,), (5,)],
+             lambda: with_state(units=5, return_state=True), dtypes=dtypes, loose=True)
 
 
 def keeping():

@@ -7,9 +7,9 @@ from generate_cases import case, family
 SERIES = (6, 5)
 
 
-def with_state(**options):
+def with_state(units=7, **options):
     """An LSTM that begins with states from outside: inputs x, h, c."""
-    layer = layers.LSTM(7, **options)
+    layer = layers.LSTM(units, **options)
     return lambda inputs: layer(inputs[0], initial_state=list(inputs[1:]))
 
 

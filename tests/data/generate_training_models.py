@@ -98,6 +98,15 @@ def p13():
     return Model([left, right], prediction(layers.Multiply()([dense(16)(left), dense(16)(right)])))
 
 
+def ties():
+    """The largest and the smallest of branches that begin equal: on TensorFlow the first one learns, and
+    the others where it is not the one; JAX and torch share the gradient out."""
+    x = Input((6,), name="features")
+    branches = [layers.Dense(5, kernel_initializer="ones", name=name)(x) for name in "abc"]
+    joined = layers.Concatenate()([layers.Maximum()(branches), layers.Minimum()(branches)])
+    return Model(x, prediction(layers.Activation("tanh")(joined)))
+
+
 def norm():
     """BatchNormalization of pictures and of features, and a Dropout that drops nothing."""
     image = Input((8, 8, 2), name="image")
@@ -161,6 +170,7 @@ PROGRAMS = {
     "P12_published": Program(lambda: p12(32, 64), [BINARY], [labels], ("adam",)),
     "P13": Program(p13, [BINARY], [labels],
                    ("sgd", "momentum", "nesterov", "adam", "adam_epsilon")),
+    "ties": Program(ties, [BINARY], [labels], ("sgd", "momentum")),
     "norm": Program(norm, [BINARY], [labels]),
     "shared": Program(shared, [BINARY], [labels]),
     "two_outputs": Program(two_outputs, [BINARY, "mse"], [labels, numbers],

@@ -31,6 +31,10 @@ static const struct row {
       "which OpenCL devices are used, by a part of their name or platform; empty: all", "", 0, 0 },
     { "WEFT_OPENCL_VARIANT",
       "cpu or gpu: which OpenCL kernels are taken; empty: by the kind of device", "", 0, 0 },
+    { "WEFT_OPENCL_LIMITS",
+      "for tests: what OpenCL kernels count on where it is less than the device has, the "
+      "work-items of a group and the bytes of local memory: 64,16384",
+      "", 0, 0 },
     { "WEFT_GEMM",
       "weft or clblast: what multiplies matrices on OpenCL devices; empty: by the kind of device",
       "", 0, 0 },

@@ -153,20 +153,48 @@ static double dot(const double *a, const double *b, uint64_t n)
     return s[0] + s[1] + s[2] + s[3];
 }
 
-/* Makes `count` vectors of `length` orthonormal, in place. Gram-Schmidt done twice is accurate to
- * rounding, and its triangle has a positive diagonal, which is the sign that Keras chooses after
- * its QR. */
+/* Takes out of a what it has of q, a vector of length 1. */
+static void take_out(double *a, const double *q, uint64_t length)
+{
+    double d = dot(a, q, length);
+    for (uint64_t k = 0; k < length; k++)
+        a[k] -= d * q[k];
+}
+
+/* So many vectors stay in the cache while all those before them pass: 1024 of 4096 numbers take a
+ * third of the time. */
+enum { TOGETHER = 16 };
+
+/* Takes out of vectors first .. first + n - 1 what they have of those before them; again, if one of
+ * them has lost so much of its length that what is left is not accurate. */
+static void take_out_before(double *v, uint64_t first, uint64_t n, uint64_t length)
+{
+    double *block = v + first * length, square[TOGETHER];
+    int again = 1;
+    for (uint64_t i = 0; i < n; i++)
+        square[i] = dot(block + i * length, block + i * length, length);
+    for (int pass = 0; pass < 2 && again; pass++) {
+        again = 0;
+        for (uint64_t j = 0; j < first; j++)
+            for (uint64_t i = 0; i < n; i++)
+                take_out(block + i * length, v + j * length, length);
+        for (uint64_t i = 0; i < n; i++)
+            again |= dot(block + i * length, block + i * length, length) < square[i] / 2;
+    }
+}
+
+/* Makes `count` vectors of `length` orthonormal, in place. Gram-Schmidt, done twice where it has
+ * to be, is accurate to rounding, and its triangle has a positive diagonal, which is the sign that
+ * Keras chooses after its QR. */
 static void orthonormalise(double *v, uint64_t count, uint64_t length)
 {
     for (uint64_t i = 0; i < count; i++) {
         double *a = v + i * length;
+        uint64_t left = count - i, first = i - i % TOGETHER;
+        if (i == first) take_out_before(v, i, left < TOGETHER ? left : TOGETHER, length);
         for (int pass = 0; pass < 2; pass++)
-            for (uint64_t j = 0; j < i; j++) {
-                const double *q = v + j * length;
-                double d = dot(a, q, length);
-                for (uint64_t k = 0; k < length; k++)
-                    a[k] -= d * q[k];
-            }
+            for (uint64_t j = first; j < i; j++)
+                take_out(a, v + j * length, length);
         double norm = sqrt(dot(a, a, length));
         for (uint64_t k = 0; k < length; k++)
             a[k] /= norm > 0 ? norm : 1;
