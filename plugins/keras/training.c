@@ -123,7 +123,7 @@ static json_t *as_list(json_t *v)
     return json_is_array(v) ? json_incref(v) : json_pack("[O]", v);
 }
 
-/* The metrics that all outputs have, a list, or a list of lists if outputs differ in them; null: there
+/* The metrics that all outputs have, a list, or a list of lists if outputs differ; null: there
  * are none. */
 static json_t *simplified_metrics(const keras_file *f, const weft_model *m, const json_t *v)
 {

@@ -68,8 +68,8 @@ static weft_status check_known(const weft__attrs *attrs)
     return WEFT_OK;
 }
 
-/* Those of output i of n, a list or one; NULL: it has none. A list of lists has one for each output;
- * what else there is holds for all. */
+/* Those of output i of n, a list or one; NULL: it has none. A list of lists has one for each
+ * output; what else there is holds for all. */
 static weft_status metrics_of(const weft__attrs *attrs, uint32_t i, uint32_t n,
                               const weft__value **metrics)
 {
