@@ -151,7 +151,6 @@ static const char *real_name(int f64)
     return f64 ? "double" : "float";
 }
 
-/* What the kernels of products and convolutions know of the device. */
 void ocl_source_units(ocl_text *text, const weft_dev *dev, int f64)
 {
     if (dev->cpu)

@@ -46,6 +46,7 @@ typedef struct ocl_source {
     ocl_text *text;
 } ocl_source;
 weft_status ocl_source_prelude(ocl_source *s);
+/* Macros of the device for kernels of products and convolutions: lanes and rows, or tiles. */
 void ocl_source_units(ocl_text *text, const weft_dev *dev, int f64);
 int ocl_source_wants(const ocl_source *s, const char *name);
 /* "__global const float *restrict in0, ulong in0_offset" of all that are present; "" if there are

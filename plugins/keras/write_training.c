@@ -178,10 +178,21 @@ static json_t *left_out(keras_writer *w, const weft_model *m, const char *format
     return json_object();
 }
 
-/* Of a list for the outputs that has another length; else NULL. */
+/* Of a list for the outputs that has another length; else NULL. A list of metrics is one for the
+ * outputs if a list is among its items. */
 static const char *misfit(const json_t *said, uint32_t n, size_t *size)
 {
+    const json_t *metrics = json_object_get(said, keras_training_keys[KERAS_METRICS]), *item;
+    size_t i, lists = 0;
     int k;
+
+    json_array_foreach((json_t *)metrics, i, item)
+    {
+        lists += json_is_array(item);
+    }
+    *size = lists;
+    if (lists && (lists != n || json_array_size(metrics) != n))
+        return keras_training_keys[KERAS_METRICS];
 
     for (k = KERAS_LOSS; k <= KERAS_LOSS_WEIGHTS; k++) {
         const json_t *v = json_object_get(said, keras_training_keys[k]);

@@ -2,7 +2,8 @@
  * of the headers that plugins and backends are built against, with its size; every field, with its
  * offset and size; every constant. test_abi.c compares it with the headers.
  *
- * What stands here is a promise to plugins that are built already. Only this may change it:
+ * From the first release on, what stands here is a promise to plugins that are built. Only this may
+ * change it then:
  * - a new field at the end of a struct that is not FROZEN, or a new constant: append its row, mend
  *   the size, and raise WEFT_ABI_MINOR in weft/plugin.h;
  * - a new struct: append it;

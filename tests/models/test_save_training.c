@@ -193,6 +193,8 @@ static void test_left_out(void **state)
         { "optimizer=sgd loss=mse loss_weights=-inf", "cannot hold inf" },
         { "optimizer=sgd loss=mse loss_weights=nan", "cannot hold nan" },
         { "optimizer=sgd loss=(mse,mae)", "loss|2 values|1 output" },
+        { "optimizer=sgd loss=mse metrics=((mae),(mse))", "metrics|2 values|1 output" },
+        { "optimizer=sgd loss=mse metrics=(mse,(mae))", "metrics|1 values|1 output" },
     };
 
     (void)state;

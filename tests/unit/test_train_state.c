@@ -242,6 +242,9 @@ static void test_other_batches_are_refused(void **state)
     y = train_array(pair_y, F32(4, 2, 2));
     refuses(weft_session_fit(s, &data, NULL, NULL), WEFT_E_SHAPE,
             "samples from 0: targets of output");
+    y = train_array(pair_y, F32(2 * ROWS, UNITS));
+    x.spec.dim[0] = y.spec.dim[0] = -1;
+    refuses(weft_session_fit(s, &data, NULL, NULL), WEFT_E_SHAPE, "invalid shape for input");
     x.spec.dim[0] = y.spec.dim[0] = 0;
     refuses(weft_session_evaluate(s, &data, 0, &logs), WEFT_E_ARG, "there are no samples");
     px = NULL;

@@ -89,22 +89,26 @@ static weft_status on_epoch(void *user, weft_epoch *epoch)
     return WEFT_OK;
 }
 
+/* The second ends the program at once. */
 static void on_signal(int number)
 {
+    if (stop_signal) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
     stop_signal = number;
 }
 
-/* A second signal ends the program at once. A reader that goes away (`| head`) is no reason to
- * lose what was learned. */
-static void catch_signals(void)
+/* keeps: a reader that goes away (`| head`) is no reason to lose what was learned. */
+static void catch_signals(int keeps)
 {
     struct sigaction action = { .sa_handler = on_signal }, old;
 
-    action.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
+    action.sa_flags = SA_RESTART;
     for (int i = 0; i < STOP_SIGNALS; i++)
         if (!sigaction(stop_signals[i].number, NULL, &old) && old.sa_handler != SIG_IGN)
             sigaction(stop_signals[i].number, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    if (keeps) signal(SIGPIPE, SIG_IGN);
 }
 
 /* Whole JSON also after a failure. */
@@ -131,7 +135,7 @@ static int tell_signal(const fit *f)
 {
     int number = stop_signal, i = 0;
 
-    if (!number) return TOOL_OK;
+    if (!number || f->done == f->options.epochs) return TOOL_OK;
     while (i < STOP_SIGNALS - 1 && stop_signals[i].number != number)
         i++;
     fprintf(stderr, "weft: fit: stopped by %s after %u of %u epochs; %s\n", stop_signals[i].name,
@@ -151,7 +155,7 @@ static int train(fit *f)
     f->options.on_epoch = on_epoch;
     f->options.user = f;
     f->options.stop = &stop_signal;
-    catch_signals();
+    catch_signals(f->output != NULL);
     if (f->t.json) printf("{ \"epochs\": [");
     code = weft_session_fit(f->t.session, &f->t.data, &f->options, NULL) ? tool_fail() : save(f);
     if (f->t.json) end_json(f, code, tool_seconds() - start);

@@ -1,4 +1,4 @@
-/* Files read with a bound and written safely: a reader sees the old file or the whole new one. */
+/* Files written safely: a reader sees the old file or the whole new one. */
 #define _GNU_SOURCE
 #include "base/file.h"
 #include <errno.h>
@@ -56,15 +56,17 @@ static weft_status check_old(const char *name, weft__file *f)
                          "%s: cannot be written: it is read-only; allow writing (chmod u+w), or "
                          "give another name",
                          name);
+    f->has_old = 1;
     f->mode = info.st_mode & 0777;
+    f->group = info.st_gid;
     return WEFT_OK;
 }
 
-/* O_EXCL never follows what somebody else put there. Nobody may read it who may not read the old
- * file. */
+/* O_EXCL never follows what somebody else put there. While it is written it is its owner's alone if
+ * there is an old file, whose permissions it gets at the end. */
 static int open_temporary(const weft__file *f, char *name, size_t size)
 {
-    mode_t mode = f->mode ? f->mode | 0200 : 0666;
+    mode_t mode = f->has_old ? 0600 : 0666;
     static atomic_uint counter;
     int fd = -1;
     for (int tries = 0; fd < 0 && tries < 100; tries++) {
@@ -127,6 +129,17 @@ static void sync_folder(const char *path)
     close(fd);
 }
 
+/* Not every file system has permissions, so a failure is no error; but the group's are for the old
+ * file's group alone. */
+static void give_permissions(int fd, const weft__file *f)
+{
+    struct stat info;
+    mode_t mode = f->mode;
+    if (fstat(fd, &info) || (info.st_gid != f->group && fchown(fd, (uid_t)-1, f->group)))
+        mode &= ~(mode_t)070;
+    if (fchmod(fd, mode)) return;
+}
+
 weft_status weft__file_commit(weft__file **file)
 {
     weft__file *f = *file;
@@ -143,7 +156,7 @@ weft_status weft__file_commit(weft__file **file)
     }
     /* By name: the writer may have replaced the file instead of writing the stream. */
     fd = open(f->temporary, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && f->mode) fchmod(fd, f->mode); /* not every file system has permissions */
+    if (fd >= 0 && f->has_old) give_permissions(fd, f);
     if (fd < 0 || fsync(fd) || rename(f->temporary, f->path)) {
         st = fail_errno("written", f->path);
         goto out;

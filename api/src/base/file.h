@@ -6,12 +6,14 @@
 typedef struct weft__file {
     FILE *stream;
     char *path, *temporary;
-    unsigned mode; /* permissions of the old file, for the new one; 0: there is no old file */
+    int has_old;          /* there is a file to replace: */
+    unsigned mode, group; /* its permissions, and whose those of the group are */
 } weft__file;
 /* Writers use ->stream, or close it, set it to NULL and write the file ->temporary by other means.
  * A symbolic link is followed: the file that it names is replaced, or made. Refuses what exists and
  * is no regular file, or is read-only, by its permissions (also for root) or for this user. The new
- * file gets the permissions of the old one. */
+ * file gets the permissions of the old one, and its group; those of the group are left out where
+ * that cannot be. */
 weft_status weft__file_create(const char *path, weft__file **file);
 weft_status weft__file_commit(
     weft__file **file); /* on failure the old file is untouched; *file is NULL after either */

@@ -160,8 +160,8 @@ weft_status weft__whole_batches(const weft_model *m, const char *what, uint64_t 
     if (!fixed || n % fixed == 0) return WEFT_OK;
     return weft_fail(WEFT_E_SHAPE,
                      "%s: %" PRIu64 " samples are no whole number of batches: the inputs of model "
-                     "\"%s\" fix %" PRIu64 " samples a batch; leave out %" PRIu64,
-                     what, n, weft_model_name(m), fixed, n % fixed);
+                     "\"%s\" fix %" PRIu64 " samples a batch; give a multiple of it",
+                     what, n, weft_model_name(m), fixed);
 }
 
 weft_spec weft__output_spec(const weft__plan *plan, uint32_t i, int64_t batch, int64_t times)

@@ -127,7 +127,8 @@ static uint64_t rows_to_cut(const cutting *c, uint64_t fixed)
     int64_t rows = -1;
     for (uint32_t i = 0; i < c->n_inputs; i++) {
         const weft_array *in = c->inputs[i];
-        if (!in || !in->spec.rank || (i && in->spec.dim[0] != rows)) return 0;
+        if (!in || in->spec.rank < 1 || in->spec.rank > WEFT_MAX_RANK) return 0;
+        if (i && in->spec.dim[0] != rows) return 0;
         rows = in->spec.dim[0];
     }
     return rows > 0 && (uint64_t)rows != fixed ? (uint64_t)rows : 0;

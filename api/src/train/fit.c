@@ -184,7 +184,7 @@ static weft_status run_epochs(fit *f)
     int stop = 0;
     weft__progress_init(&f->progress, f->options.progress, f->options.epochs,
                         weft__batches_count(&f->train));
-    for (uint32_t i = 0; i < f->options.epochs && !st && !stop; i++)
+    for (uint32_t i = 0; i < f->options.epochs && !st && !stop && !stopped(f->options.stop); i++)
         st = run_epoch(f, i + 1, &stop);
     weft__progress_finish(&f->progress);
     return st;

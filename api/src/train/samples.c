@@ -50,7 +50,9 @@ static int has_rows(const weft_data *data)
 {
     if (!data->n_x || !data->x || (data->n_y && !data->y)) return 0;
     for (uint32_t i = 0; i < data->n_x + data->n_y; i++)
-        if (!array_at(data, i) || !array_at(data, i)->spec.rank) return 0;
+        if (!array_at(data, i) || array_at(data, i)->spec.rank < 1 ||
+            array_at(data, i)->spec.rank > WEFT_MAX_RANK || array_at(data, i)->spec.dim[0] < 0)
+            return 0;
     return 1;
 }
 

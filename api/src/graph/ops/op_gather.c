@@ -68,8 +68,8 @@ static weft_status infer_scatter_add(weft_build *b, weft_spec *outs)
                          (int)indices.rank, (int)updates.rank, (int)y.rank, WEFT_MAX_RANK);
     if ((st = weft__axis(b->api->attr_i(b, "axis"), y.rank, &axis))) return st;
     for (int32_t i = 0; i < y.rank; i++)
-        y.dim[i] = updates.dim[i < axis ? i : i - 1 + indices.rank];
-    y.dim[axis] = b->api->attr_i(b, "size");
+        y.dim[i] = i == axis ? b->api->attr_i(b, "size")
+                             : updates.dim[i < axis ? i : i - 1 + indices.rank];
     for (int32_t i = 0; i < indices.rank; i++)
         if (updates.dim[axis + i] != indices.dim[i]) {
             weft__spec_text u, j;
